@@ -1,0 +1,132 @@
+//! The selectors that SPIRE's `k8s_sat` and `k8s_psat` give an agent, so that
+//! registration entries keep matching whichever policy names it.
+//!
+//! Writes only what was proven: a fact that is `None` gives no selector.
+
+use serde::Deserialize;
+
+use crate::{Facts, Label, ServiceAccount, Subject};
+
+/// Which of the selectors to write; all of them by default.
+///
+/// In settings a list of names: `selectors = ["cluster", "agent_ns"]`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(from = "Vec<Name>")]
+pub struct Keep(u16);
+
+impl Keep {
+    /// No selector at all: `selectors = []`.
+    pub const NONE: Self = Self(0);
+
+    fn has(self, name: Name) -> bool {
+        self.0 & (1 << name as u16) != 0
+    }
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self(u16::MAX)
+    }
+}
+
+impl From<Vec<Name>> for Keep {
+    fn from(names: Vec<Name>) -> Self {
+        Self(
+            names
+                .into_iter()
+                .fold(0, |kept, name| kept | 1 << name as u16),
+        )
+    }
+}
+
+/// A kind of selector, named as the part before its first colon.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Name {
+    Cluster,
+    AgentNs,
+    AgentSa,
+    AgentPodName,
+    AgentPodUid,
+    AgentNodeIp,
+    AgentNodeName,
+    AgentNodeUid,
+    AgentNodeLabel,
+    AgentPodLabel,
+}
+
+/// The selectors for `facts` that `keep` lets through, in SPIRE's order.
+///
+/// Empty for a certificate, to which SPIRE gives none of these.
+#[must_use]
+pub fn kubernetes(facts: &Facts, keep: &Keep) -> Vec<String> {
+    match &facts.subject {
+        Subject::ServiceAccount(account) => of_service_account(account, *keep),
+        Subject::Certificate(_) => Vec::new(),
+    }
+}
+
+fn of_service_account(account: &ServiceAccount, keep: Keep) -> Vec<String> {
+    let pod = account.pod.as_ref();
+    let node = account.node.as_ref();
+    let node_labels = node.map_or(&[] as &[Label], |node| &node.labels);
+    let pod_labels = pod.map_or(&[] as &[Label], |pod| &pod.labels);
+    // One allocation: 8 kinds that occur once, and the labels.
+    let mut selectors = Vec::with_capacity(8 + node_labels.len() + pod_labels.len());
+
+    let mut push = |name: Name, prefix: &str, value: Option<&str>| {
+        if let Some(value) = value
+            && keep.has(name)
+        {
+            selectors.push([prefix, value].concat());
+        }
+    };
+    push(Name::Cluster, "cluster:", Some(&account.cluster));
+    push(Name::AgentNs, "agent_ns:", Some(&account.namespace));
+    push(Name::AgentSa, "agent_sa:", Some(&account.name));
+    push(
+        Name::AgentPodName,
+        "agent_pod_name:",
+        pod.map(|pod| pod.name.as_str()),
+    );
+    push(
+        Name::AgentPodUid,
+        "agent_pod_uid:",
+        pod.and_then(|pod| pod.uid.as_deref()),
+    );
+    push(
+        Name::AgentNodeIp,
+        "agent_node_ip:",
+        node.and_then(|node| node.address.as_deref()),
+    );
+    push(
+        Name::AgentNodeName,
+        "agent_node_name:",
+        node.map(|node| node.name.as_str()),
+    );
+    push(
+        Name::AgentNodeUid,
+        "agent_node_uid:",
+        node.and_then(|node| node.uid.as_deref()),
+    );
+
+    if keep.has(Name::AgentNodeLabel) {
+        selectors.extend(
+            node_labels
+                .iter()
+                .map(|label| of_label("agent_node_label:", label)),
+        );
+    }
+    if keep.has(Name::AgentPodLabel) {
+        selectors.extend(
+            pod_labels
+                .iter()
+                .map(|label| of_label("agent_pod_label:", label)),
+        );
+    }
+    selectors
+}
+
+fn of_label(prefix: &str, label: &Label) -> String {
+    [prefix, &label.key, ":", &label.value].concat()
+}

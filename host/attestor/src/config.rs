@@ -1,0 +1,122 @@
+//! The configuration: what an operator wrote, read into what an attestor
+//! needs, with every problem found at once.
+//!
+//! Reading has two halves. A format's reader (`toml`) turns text into a tree
+//! that keeps the place of every value; `decode` gives the tree its meaning
+//! and is the same for every format. Key files are read here too: a bad key
+//! is a problem of the line that names its file. Policies are not loaded
+//! here; [`NamingConfig::place`] lets whoever loads them point at the line.
+//!
+//! The file is trusted to say what the operator wants, but not to be right:
+//! nothing in it is ignored, so a misspelt key cannot turn a check off.
+
+mod decode;
+mod document;
+mod naming;
+mod nearest;
+mod problem;
+mod quantity;
+mod toml;
+
+pub use naming::{NamingConfig, PolicyPlace};
+pub use problem::{Problem, ProblemSummary, Problems, Severity, Source};
+
+use crate::namespace::AttestorName;
+use crate::spiffe_id::TrustDomain;
+use nameplate_evidence::{ClusterTrust, Method};
+use problem::with_causes;
+use std::path::{Path, PathBuf};
+
+/// Largest configuration that is read, in bytes.
+pub const MAX_CONFIG_BYTES: usize = 1 << 20;
+
+/// Most clusters of one attestor.
+pub const MAX_CLUSTERS: usize = 256;
+
+/// A configuration that can be used.
+#[derive(Debug)]
+pub struct Config {
+    /// Trust domain of every identity.
+    pub trust_domain: TrustDomain,
+    /// The attestors, in the order of the file; at least one.
+    pub attestors: Vec<AttestorConfig>,
+    /// What can be used, and does less than the operator may think.
+    pub warnings: Problems,
+    /// The text, to show problems in that are found later.
+    pub source: Source,
+    /// The configuration file, when it was read from one, and every file that
+    /// it names: the files to watch.
+    pub files: Vec<PathBuf>,
+}
+
+/// An evidence method under a name.
+#[derive(Debug)]
+pub struct AttestorConfig {
+    /// The name: a segment of every ID it gives, and its selectors' type.
+    pub name: AttestorName,
+    /// What peers prove themselves with.
+    pub method: Method,
+    /// How they are named, unless their cluster says otherwise.
+    pub naming: NamingConfig,
+    /// Who is trusted to vouch for them; at least one.
+    pub clusters: Vec<ClusterConfig>,
+}
+
+/// A cluster whose tokens are trusted.
+#[derive(Debug)]
+pub struct ClusterConfig {
+    /// What its tokens are verified against, keys loaded.
+    pub trust: ClusterTrust,
+    /// How its nodes are named; the attestor's way when there is none.
+    pub naming: Option<NamingConfig>,
+}
+
+impl Config {
+    /// Reads the configuration file at `path` and the key files it names.
+    ///
+    /// # Errors
+    /// Every problem found, errors and warnings, in the order of the text;
+    /// one without a place when the file itself cannot be read.
+    pub fn read(path: &Path) -> Result<Self, Problems> {
+        let name = path.display().to_string();
+        let own_file = |mut problems: Problems| {
+            problems.files.insert(0, path.to_owned());
+            problems
+        };
+        let text = text_of(path, &name).map_err(own_file)?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        let mut config = Self::from_toml(&text, &name, base).map_err(own_file)?;
+        config.files.insert(0, path.to_owned());
+        Ok(config)
+    }
+
+    /// Reads a configuration from TOML, and the key files it names; relative
+    /// paths start at `base`. Messages call the text `name`.
+    ///
+    /// # Errors
+    /// Every problem found, errors and warnings, in the order of the text.
+    pub fn from_toml(text: &str, name: &str, base: &Path) -> Result<Self, Problems> {
+        let source = Source::new(name, text);
+        if text.len() > MAX_CONFIG_BYTES {
+            let message = format!("larger than {MAX_CONFIG_BYTES} bytes");
+            return Err(source.problems(vec![Problem::error(None, message)]));
+        }
+        match toml::parse(text) {
+            Ok(document) => decode::config(&document, source, base),
+            Err(problem) => Err(source.problems(vec![problem])),
+        }
+    }
+}
+
+/// The text of the file at `path`, which must be UTF-8.
+fn text_of(path: &Path, name: &str) -> Result<String, Problems> {
+    let bytes = nameplate_files::read(path, MAX_CONFIG_BYTES).map_err(|error| {
+        Source::new(name, "").problems(vec![Problem::error(None, with_causes(&error))])
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes());
+        let problem = Problem::error(good..good + 1, "the file is not UTF-8 text");
+        Source::new(name, &text).problems(vec![problem])
+    })
+}

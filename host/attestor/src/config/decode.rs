@@ -1,0 +1,90 @@
+//! The tree of any format to a [`Config`]: what each key means, and every
+//! problem with it.
+//!
+//! A function here reads one table of the file, by the keys in the order
+//! of the documentation, and goes on after a problem. A value is `None` when
+//! a problem was noted for it, so nothing is made of a value that is wrong.
+
+mod attestor;
+mod cluster;
+mod envelope;
+mod limits;
+mod policy;
+mod reading;
+mod table;
+
+use super::document::Node;
+use super::problem::{Problem, quoted, with_causes};
+use super::{AttestorConfig, Config, Problems, Source};
+use crate::spiffe_id::TrustDomain;
+use reading::Reading;
+use std::path::Path;
+use table::TableReader;
+
+/// Gives a whole document its meaning.
+///
+/// # Errors
+/// Every problem, warnings included, when one of them is an error.
+pub(super) fn config(document: &Node, source: Source, base: &Path) -> Result<Config, Problems> {
+    let mut reading = Reading::new(base);
+    let decoded = table::read(&mut reading, "the configuration", None, document, |table| {
+        let trust_domain = trust_domain(table);
+        let attestors = attestors(table, trust_domain.as_ref());
+        Some((trust_domain?, attestors?))
+    });
+    let (list, files) = reading.finish();
+    let problems = Problems { files, ..source.problems(list) };
+    match decoded.flatten() {
+        Some((trust_domain, attestors)) if !problems.has_errors() => Ok(Config {
+            trust_domain,
+            attestors,
+            files: problems.files.clone(),
+            warnings: problems,
+            source,
+        }),
+        Some(_) | None => Err(problems),
+    }
+}
+
+fn trust_domain(table: &mut TableReader<'_, '_>) -> Option<TrustDomain> {
+    if !table.require("trust_domain") {
+        return None;
+    }
+    let name = table.string("trust_domain")?;
+    let bare = name.value.strip_prefix("spiffe://");
+    name.value
+        .parse()
+        .map_err(|error| {
+            let text = format!("trust_domain is malformed: {}", with_causes(&error));
+            let mut problem = Problem::error(name.span, text);
+            if let Some(bare) = bare {
+                problem = problem.with_help(format!("write the bare name: {}", quoted(bare)));
+            }
+            table.note(problem);
+        })
+        .ok()
+}
+
+fn attestors(
+    table: &mut TableReader<'_, '_>,
+    trust_domain: Option<&TrustDomain>,
+) -> Option<Vec<AttestorConfig>> {
+    let none = || {
+        Problem::error(None, "configuration must have at least one attestor")
+            .with_help("add a table such as `[attestors.k8s_sat]`")
+    };
+    let Some(entries) = table.map("attestors") else {
+        if !table.has("attestors") {
+            table.note(none());
+        }
+        return None;
+    };
+    if entries.is_empty() {
+        table.note(none());
+    }
+    let attestors: Vec<_> = entries
+        .iter()
+        .map(|entry| attestor::attestor(table.reading(), entry, trust_domain))
+        .collect();
+    attestors.into_iter().collect()
+}

@@ -1,0 +1,118 @@
+//! One table under `attestors`: an evidence method under a name.
+
+use super::cluster;
+use super::policy::naming;
+use super::reading::Reading;
+use super::table::{self, TableReader};
+use crate::config::document::Entry;
+use crate::config::problem::{Problem, quoted, with_causes};
+use crate::config::{
+    AttestorConfig, ClusterConfig, MAX_CLUSTERS, NamingConfig, PolicyPlace,
+};
+use crate::envelope::Envelope;
+use crate::namespace::AttestorName;
+use crate::spiffe_id::TrustDomain;
+use nameplate_evidence::Method;
+use nameplate_policy::{Limits, PolicySource};
+
+/// Every method there is, for messages.
+const METHODS: &str = "`k8s_sat`";
+
+/// Reads the attestor `entry`.
+pub(super) fn attestor(
+    reading: &mut Reading,
+    entry: &Entry,
+    trust_domain: Option<&TrustDomain>,
+) -> Option<AttestorConfig> {
+    let place = Some(entry.key_span.clone());
+    let name: Option<AttestorName> = entry
+        .key
+        .parse()
+        .map_err(|error| {
+            let text = format!("bad attestor name {}: {}", quoted(&entry.key), with_causes(&error));
+            reading.note(Problem::error(place.clone(), text));
+        })
+        .ok();
+    table::read(reading, &entry.key, place.clone(), &entry.node, |table| {
+        let Some(method) = method(table, &entry.key) else {
+            // Which keys an attestor has depends on its method.
+            table.accept_rest();
+            return None;
+        };
+        let default = default_naming(method, PolicyPlace { policy: place, ..PolicyPlace::default() });
+        let least_id_bytes = trust_domain.map_or(1, |trust_domain| {
+            // The shortest ID has one segment of one character.
+            format!("spiffe://{trust_domain}/spire/agent/{}/x", entry.key).len()
+        });
+        let naming = naming(table, &default, Some(&default.source), least_id_bytes)
+            .unwrap_or(default);
+        let clusters = match method {
+            Method::K8sSat => clusters(table, &naming, least_id_bytes),
+        };
+        Some(AttestorConfig { name: name?, method, naming, clusters: clusters? })
+    })
+    .flatten()
+}
+
+fn method(table: &mut TableReader<'_, '_>, name: &str) -> Option<Method> {
+    if !table.has("type") {
+        let method = name.parse().ok();
+        if method.is_none() {
+            let place = table.place();
+            let text = format!("attestor {} needs a `type`, since its name is not one", quoted(name));
+            table.note(Problem::error(place, text).with_help(format!("the types are {METHODS}")));
+        }
+        return method;
+    }
+    let written = table.string("type")?;
+    let method = written.value.parse().ok();
+    if method.is_none() {
+        let text = format!("unknown attestor type {}", quoted(written.value));
+        table.note(
+            Problem::error(written.span, text).with_help(format!("the types are {METHODS}")),
+        );
+    }
+    method
+}
+
+/// How a method names peers when the configuration does not say: as SPIRE does.
+fn default_naming(method: Method, place: PolicyPlace) -> NamingConfig {
+    NamingConfig {
+        source: match method {
+            Method::K8sSat => PolicySource::Builtin("uuid".to_owned()),
+        },
+        digest: None,
+        settings: serde_json::Value::Object(serde_json::Map::new()),
+        envelope: Envelope::default(),
+        limits: Limits::default(),
+        place,
+    }
+}
+
+fn clusters(
+    table: &mut TableReader<'_, '_>,
+    naming: &NamingConfig,
+    least_id_bytes: usize,
+) -> Option<Vec<ClusterConfig>> {
+    let written = table.map("clusters");
+    let entries = written.unwrap_or_default();
+    let place = table.place();
+    if entries.is_empty() && (written.is_some() || !table.has("clusters")) {
+        table.note(
+            Problem::error(place, "configuration must have at least one cluster")
+                .with_help("add a table such as `[attestors.k8s_sat.clusters.production]`"),
+        );
+        return None;
+    }
+    if entries.len() > MAX_CLUSTERS {
+        let text = format!("{} clusters, at most {MAX_CLUSTERS} are allowed", entries.len());
+        table.note(Problem::error(place, text));
+        return None;
+    }
+    let clusters: Vec<_> = entries
+        .iter()
+        .map(|entry| cluster::cluster(table.reading(), entry, naming, least_id_bytes))
+        .collect();
+    // Empty here only when `clusters` is no table, which has been noted.
+    if clusters.is_empty() { None } else { clusters.into_iter().collect() }
+}

@@ -1,0 +1,1 @@
+//! The library to embed: evidence in, SPIFFE identity out.

@@ -1,0 +1,300 @@
+//! Why evidence is refused.
+//!
+//! Every variant ends without an identity. Both enums are exhaustive, so that
+//! whoever answers a peer decides on each; [`EvidenceError::reason`] is the
+//! part that may be sent to one. Nothing here holds a token, and text that a
+//! peer chose is a [`PeerText`].
+
+use crate::algorithm::SignatureAlgorithm;
+use crate::base64url::Base64Error;
+use crate::json::JsonError;
+use crate::peer_text::PeerText;
+use crate::raw::MAX_PAYLOAD_BYTES;
+use crate::token::MAX_TOKEN_BYTES;
+
+/// Why evidence is refused.
+///
+/// Variants stand in the order in which the checks are made.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    /// The peer sent no payload.
+    #[error("attestation payload is missing")]
+    PayloadMissing,
+    /// The payload is longer than is looked at.
+    #[error("attestation payload is {bytes} bytes long, more than {MAX_PAYLOAD_BYTES} bytes")]
+    PayloadTooLarge {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The time to verify at lies before 1970. Not the peer's fault.
+    #[error("the time of verification lies before 1970-01-01")]
+    ClockBeforeEpoch,
+    /// The payload is not a JSON object, or a member appears twice.
+    #[error("attestation payload is malformed")]
+    PayloadMalformed {
+        /// What is wrong with it.
+        source: JsonError,
+    },
+    /// A member of the payload is of the wrong type.
+    #[error("`{member}` of the attestation payload is not a string")]
+    PayloadMemberMalformed {
+        /// Name of the member.
+        member: &'static str,
+    },
+    /// The payload names no cluster.
+    #[error("attestation payload names no cluster")]
+    ClusterMissing,
+    /// The payload holds no token.
+    #[error("attestation payload holds no token")]
+    TokenMissing,
+    /// `uuid` is not a UUID in hyphenated form (RFC 9562 §4).
+    #[error("`uuid` of the attestation payload is not a UUID in hyphenated form")]
+    ClaimedIdMalformed,
+    /// No cluster of that name is configured.
+    #[error("cluster `{cluster}` is not configured")]
+    UnknownCluster {
+        /// The name the peer gave.
+        cluster: PeerText,
+    },
+    /// The token does not hold against the configuration of its cluster.
+    #[error("token for cluster `{cluster}` is refused")]
+    Token {
+        /// The operator's name for the cluster.
+        cluster: String,
+        /// Which check failed.
+        source: TokenError,
+    },
+}
+
+/// Why a token is refused.
+///
+/// Variants stand in the order in which the checks are made.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The token is longer than is looked at.
+    #[error("token is {bytes} bytes long, more than {MAX_TOKEN_BYTES} bytes")]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The token is encrypted: five parts, or a header with `enc` or `zip`
+    /// (RFC 7516 §9).
+    #[error("token is encrypted (JWE), and only signed tokens (JWS) are accepted")]
+    Encrypted,
+    /// The token has not the three parts of a compact JWS (RFC 7515 §7.1).
+    #[error("token has {dots} dots where a signed token has 2")]
+    Shape {
+        /// Dots counted.
+        dots: usize,
+    },
+    /// A part of the token is not base64url without padding (RFC 7515 §2).
+    #[error("{part} of the token is not base64url without padding")]
+    Encoding {
+        /// Which part.
+        part: TokenPart,
+        /// What is wrong with it.
+        source: Base64Error,
+    },
+    /// The header is not a JSON object, or a member appears twice
+    /// (RFC 7515 §4).
+    #[error("token header is malformed")]
+    HeaderMalformed {
+        /// What is wrong with it.
+        source: JsonError,
+    },
+    /// The header has a `crit` member (RFC 7515 §4.1.11).
+    #[error("token header demands extensions (`crit`), and none is supported")]
+    CriticalHeader,
+    /// A header parameter is of the wrong type.
+    #[error("`{parameter}` of the token header is not a string")]
+    HeaderParameterMalformed {
+        /// Name of the parameter.
+        parameter: &'static str,
+    },
+    /// The header names no algorithm (RFC 7515 §4.1.1).
+    #[error("token header names no algorithm (`alg`)")]
+    AlgorithmMissing,
+    /// The header names an algorithm that is never accepted, such as `none`
+    /// or one of the symmetric ones.
+    #[error("algorithm `{algorithm}` is not accepted")]
+    AlgorithmRefused {
+        /// The name in the header.
+        algorithm: PeerText,
+    },
+    /// No key that the token may be verified with is for its algorithm.
+    #[error("no key is for algorithm `{algorithm}` (of {keys} considered)")]
+    AlgorithmMismatch {
+        /// The algorithm in the header.
+        algorithm: SignatureAlgorithm,
+        /// Keys considered: those with the token's `kid`, or all.
+        keys: usize,
+    },
+    /// No key verifies the signature.
+    #[error("signature fits no key (of {keys} tried)")]
+    SignatureInvalid {
+        /// Keys tried: those considered that are for the token's algorithm.
+        keys: usize,
+    },
+    /// The signed claims are not a JSON object, or a member appears twice
+    /// (RFC 7519 §4).
+    #[error("token claims are malformed")]
+    ClaimsMalformed {
+        /// What is wrong with them.
+        source: JsonError,
+    },
+    /// A claim is there, but is not what its definition says.
+    #[error("claim `{claim}` is not {expected}")]
+    ClaimMalformed {
+        /// Name of the claim.
+        claim: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// The token never expires, and the operator did not allow that.
+    #[error("token never expires (no `exp`), which the cluster does not allow")]
+    NeverExpires,
+    /// The token's time is over (RFC 7519 §4.1.4).
+    #[error("token expired {seconds} s ago (leeway {leeway} s)")]
+    Expired {
+        /// Whole seconds since `exp`.
+        seconds: u64,
+        /// The configured leeway in whole seconds.
+        leeway: u64,
+    },
+    /// The token's time has not come (RFC 7519 §4.1.5).
+    #[error("token is not valid for another {seconds} s (leeway {leeway} s)")]
+    NotYetValid {
+        /// Whole seconds until `nbf`, rounded up.
+        seconds: u64,
+        /// The configured leeway in whole seconds.
+        leeway: u64,
+    },
+    /// The token says that it was issued after now (RFC 7519 §4.1.6).
+    #[error("token was issued {seconds} s in the future (leeway {leeway} s)")]
+    IssuedInFuture {
+        /// Whole seconds until `iat`, rounded up.
+        seconds: u64,
+        /// The configured leeway in whole seconds.
+        leeway: u64,
+    },
+    /// An issuer is configured and the token names none.
+    #[error("token names no issuer (`iss`)")]
+    IssuerMissing,
+    /// The token is another issuer's (RFC 7519 §4.1.1).
+    #[error("issuer `{issuer}` is not the configured one")]
+    IssuerMismatch {
+        /// `iss` of the token.
+        issuer: PeerText,
+    },
+    /// Audiences are configured and the token names none.
+    #[error("token names no audience (`aud`)")]
+    AudienceMissing,
+    /// The token is for someone else (RFC 7519 §4.1.3).
+    #[error("token is for audience `{audience}` (of {count}), and none of them is configured")]
+    AudienceMismatch {
+        /// The first `aud` of the token.
+        audience: PeerText,
+        /// How many the token names.
+        count: usize,
+    },
+    /// No claim names the namespace of the service account.
+    #[error("token names no namespace")]
+    NamespaceMissing,
+    /// A legacy and a bound claim both name the namespace.
+    #[error("token names a namespace in two claims")]
+    NamespaceFoundTwice,
+    /// No claim names the service account.
+    #[error("token names no service account")]
+    NameMissing,
+    /// A legacy and a bound claim both name the service account.
+    #[error("token names a service account in two claims")]
+    NameFoundTwice,
+    /// A legacy and a bound claim both carry the service account's UID.
+    #[error("token has a service account UID in two claims")]
+    UidFoundTwice,
+    /// The service account is not on the cluster's allow list.
+    #[error("service account `{namespace}:{name}` is not on the allow list")]
+    NotAllowed {
+        /// Its namespace.
+        namespace: PeerText,
+        /// Its name.
+        name: PeerText,
+    },
+}
+
+/// A part of a token in compact form (RFC 7515 §7.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenPart {
+    /// The first part, the JOSE header.
+    Header,
+    /// The second part, the claims.
+    Claims,
+    /// The third part, the signature.
+    Signature,
+}
+
+impl std::fmt::Display for TokenPart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Header => "header",
+            Self::Claims => "claims part",
+            Self::Signature => "signature",
+        })
+    }
+}
+
+impl EvidenceError {
+    /// A stable code for counters, tests and the peer: a code keeps its
+    /// meaning, and no two failures share one.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::PayloadMissing => "payload_missing",
+            Self::PayloadTooLarge { .. } => "payload_too_large",
+            Self::ClockBeforeEpoch => "clock_before_epoch",
+            Self::PayloadMalformed { .. } => "payload_malformed",
+            Self::PayloadMemberMalformed { .. } => "payload_member_malformed",
+            Self::ClusterMissing => "cluster_missing",
+            Self::TokenMissing => "token_missing",
+            Self::ClaimedIdMalformed => "claimed_id_malformed",
+            Self::UnknownCluster { .. } => "unknown_cluster",
+            Self::Token { source, .. } => source.reason(),
+        }
+    }
+}
+
+impl TokenError {
+    /// As [`EvidenceError::reason`].
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "token_too_large",
+            Self::Encrypted => "token_encrypted",
+            Self::Shape { .. } => "token_shape",
+            Self::Encoding { .. } => "token_encoding",
+            Self::HeaderMalformed { .. } => "header_malformed",
+            Self::CriticalHeader => "header_critical",
+            Self::HeaderParameterMalformed { .. } => "header_parameter_malformed",
+            Self::AlgorithmMissing => "algorithm_missing",
+            Self::AlgorithmRefused { .. } => "algorithm_refused",
+            Self::AlgorithmMismatch { .. } => "algorithm_mismatch",
+            Self::SignatureInvalid { .. } => "signature_invalid",
+            Self::ClaimsMalformed { .. } => "claims_malformed",
+            Self::ClaimMalformed { .. } => "claim_malformed",
+            Self::NeverExpires => "token_never_expires",
+            Self::Expired { .. } => "token_expired",
+            Self::NotYetValid { .. } => "token_not_yet_valid",
+            Self::IssuedInFuture { .. } => "token_issued_in_future",
+            Self::IssuerMissing => "issuer_missing",
+            Self::IssuerMismatch { .. } => "issuer_mismatch",
+            Self::AudienceMissing => "audience_missing",
+            Self::AudienceMismatch { .. } => "audience_mismatch",
+            Self::NamespaceMissing => "namespace_missing",
+            Self::NamespaceFoundTwice => "namespace_found_twice",
+            Self::NameMissing => "service_account_name_missing",
+            Self::NameFoundTwice => "service_account_name_found_twice",
+            Self::UidFoundTwice => "service_account_uid_found_twice",
+            Self::NotAllowed { .. } => "service_account_not_allowed",
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Key bytes in the two forms that are verified with, whatever file they came
+//! from: an RSA public key in PKCS #1 and an uncompressed curve point.
+//!
+//! Trusts nothing of the encoding; every bound on a key is checked here.
+
+use std::borrow::Cow;
+
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaParameters};
+use x509_cert::der::asn1::{BitStringRef, ObjectIdentifier, UintRef};
+use x509_cert::der::{Decode as _, Encode as _, Reader as _, SliceReader};
+use x509_cert::spki::SubjectPublicKeyInfoRef;
+
+use super::error::KeyProblem;
+use crate::subject::KeyKind;
+
+/// A public key before it is bound to algorithms.
+pub(super) struct KeyMaterial<'a> {
+    kind: KeyKind,
+    bytes: Cow<'a, [u8]>,
+}
+
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
+
+/// Keys that turn up in such files and cannot be used, by the name under which
+/// an operator knows them.
+const UNSUPPORTED: [(ObjectIdentifier, &str); 8] = [
+    (ObjectIdentifier::new_unwrap("1.3.101.112"), "Ed25519"),
+    (ObjectIdentifier::new_unwrap("1.3.101.113"), "Ed448"),
+    (ObjectIdentifier::new_unwrap("1.3.101.110"), "X25519"),
+    (ObjectIdentifier::new_unwrap("1.3.101.111"), "X448"),
+    (
+        ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10"),
+        "RSASSA-PSS",
+    ),
+    (ObjectIdentifier::new_unwrap("1.2.840.10040.4.1"), "DSA"),
+    (ObjectIdentifier::new_unwrap("1.3.132.0.33"), "P-224"),
+    (ObjectIdentifier::new_unwrap("1.3.132.0.10"), "secp256k1"),
+];
+
+impl<'a> KeyMaterial<'a> {
+    /// A key in PKCS #1, the form in which RSA keys are verified with.
+    pub(super) fn from_pkcs1(der: impl Into<Cow<'a, [u8]>>) -> Self {
+        Self {
+            kind: KeyKind::Rsa,
+            bytes: der.into(),
+        }
+    }
+
+    /// A `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7), whose bit string is the
+    /// PKCS #1 key (RFC 3279 §2.3.1) or the point (RFC 5480 §2.2).
+    pub(super) fn from_spki(der: &'a [u8]) -> Result<Self, KeyProblem> {
+        let spki = SubjectPublicKeyInfoRef::from_der(der)
+            .map_err(|source| KeyProblem::PublicKey { source })?;
+        Self::from_parts(spki)
+    }
+
+    fn from_parts(spki: SubjectPublicKeyInfoRef<'a>) -> Result<Self, KeyProblem> {
+        let key: BitStringRef<'a> = spki.subject_public_key;
+        let bytes = key.as_bytes().ok_or(KeyProblem::Point)?;
+        let algorithm = spki.algorithm.oid;
+        if algorithm == RSA_ENCRYPTION {
+            return Ok(Self::from_pkcs1(bytes));
+        }
+        if algorithm != EC_PUBLIC_KEY {
+            return Err(unsupported(algorithm));
+        }
+        let curve = spki
+            .algorithm
+            .parameters_oid()
+            .map_err(|source| KeyProblem::Curve { source })?;
+        let kind = match curve {
+            P256 => KeyKind::P256,
+            P384 => KeyKind::P384,
+            P521 => KeyKind::P521,
+            other => return Err(unsupported(other)),
+        };
+        Self::from_point(kind, bytes)
+    }
+
+    /// An uncompressed point (SEC 1 §2.3.3). Compressed ones are optional in
+    /// RFC 5480 §2.2 and not read by Kubernetes either.
+    pub(super) fn from_point(
+        kind: KeyKind,
+        point: impl Into<Cow<'a, [u8]>>,
+    ) -> Result<Self, KeyProblem> {
+        let bytes = point.into();
+        if bytes.first() == Some(&4) {
+            Ok(Self { kind, bytes })
+        } else {
+            Err(KeyProblem::Point)
+        }
+    }
+
+    /// An RSA key from its two numbers, big-endian without leading zeros.
+    pub(super) fn from_modulus_and_exponent(
+        modulus: &[u8],
+        exponent: &[u8],
+    ) -> Result<KeyMaterial<'static>, KeyProblem> {
+        let key = UintRef::new(modulus)
+            .and_then(|modulus| [modulus, UintRef::new(exponent)?].to_der())
+            .map_err(|source| KeyProblem::PublicKey { source })?;
+        Ok(KeyMaterial::from_pkcs1(key))
+    }
+
+    pub(super) fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Length of the modulus or size of the field in bits.
+    ///
+    /// RFC 7518 §3.3 and §3.5 ask for RSA keys of 2048 bits at least; above
+    /// 8192 bits verifying gets too slow to be safe to offer.
+    pub(super) fn bits(&self) -> Result<u32, KeyProblem> {
+        match self.kind {
+            KeyKind::P256 => Ok(256),
+            KeyKind::P384 => Ok(384),
+            KeyKind::P521 => Ok(521),
+            KeyKind::Rsa => {
+                let bits =
+                    modulus_bits(&self.bytes).map_err(|source| KeyProblem::PublicKey { source })?;
+                let least = RSA_PKCS1_2048_8192_SHA256.min_modulus_len();
+                let most = RSA_PKCS1_2048_8192_SHA256.max_modulus_len();
+                if (least..=most).contains(&bits) {
+                    RsaParameters::public_modulus_len(&self.bytes)
+                        .map_err(|source| KeyProblem::RsaKey { source })
+                } else {
+                    Err(KeyProblem::RsaLength { bits, least, most })
+                }
+            }
+        }
+    }
+}
+
+/// Bits in the modulus of an `RSAPublicKey` (RFC 8017 §A.1.1). Read here,
+/// before the cryptography, so that a modulus of a megabyte is refused for its
+/// length.
+fn modulus_bits(der: &[u8]) -> Result<u32, x509_cert::der::Error> {
+    let mut reader = SliceReader::new(der)?;
+    let modulus = reader.sequence(|key| -> Result<_, x509_cert::der::Error> {
+        let modulus = UintRef::decode(key)?;
+        let _exponent = UintRef::decode(key)?;
+        Ok(modulus)
+    })?;
+    reader.finish()?;
+    let modulus = modulus.as_bytes();
+    let leading = modulus.first().map_or(0, |byte| byte.leading_zeros());
+    let bits = u32::try_from(modulus.len())
+        .unwrap_or(u32::MAX)
+        .saturating_mul(8);
+    Ok(bits.saturating_sub(leading))
+}
+
+fn unsupported(oid: ObjectIdentifier) -> KeyProblem {
+    let known = UNSUPPORTED.iter().find(|(candidate, _)| *candidate == oid);
+    KeyProblem::Unsupported {
+        kind: known.map_or_else(|| oid.to_string(), |(_, name)| (*name).to_owned()),
+    }
+}

@@ -1,0 +1,86 @@
+//! What a peer proved: parsing and verifying attestation evidence.
+//!
+//! Bytes go in, [`VerifiedEvidence`] or a typed refusal comes out. There is no
+//! clock here (time is an argument), no file and no network, and nothing that
+//! knows of WebAssembly.
+//!
+//! ```text
+//! bytes --RawEvidence::new--> RawEvidence --TokenVerifier::verify--> VerifiedEvidence
+//! ```
+//!
+//! # What is checked
+//!
+//! [`TokenVerifier::verify`] goes through these in order and stops at the
+//! first that fails. The right column is [`EvidenceError::reason`].
+//!
+//! | check | by | reason |
+//! |---|---|---|
+//! | 1 to 32 768 bytes of payload | [`RawEvidence::new`] | `payload_missing`, `payload_too_large` |
+//! | the time given lies after 1970 | | `clock_before_epoch` |
+//! | payload: one JSON object, no member twice, strings where strings belong | RFC 8259, RFC 8725 §2.4 | `payload_malformed`, `payload_member_malformed` |
+//! | it names a cluster and holds a token | SPIRE `k8s_sat` | `cluster_missing`, `token_missing` |
+//! | `uuid`, if any, is a hyphenated UUID (and stays a mere claim) | RFC 9562 §4 | `claimed_id_malformed` |
+//! | the cluster is configured | | `unknown_cluster` |
+//! | token: at most 16 384 bytes, exactly two dots, not a JWE | RFC 7515 §7.1, RFC 7516 §9 | `token_too_large`, `token_shape`, `token_encrypted` |
+//! | parts are base64url, strictly | RFC 7515 §2 | `token_encoding` |
+//! | header: one JSON object, no member twice, no `crit` | RFC 7515 §4, §4.1.11 | `header_malformed`, `header_critical`, `header_parameter_malformed` |
+//! | `alg` is RS, PS or ES with 256, 384 or 512 | RFC 7518 §3.1, RFC 8725 §3.1 | `algorithm_missing`, `algorithm_refused` |
+//! | a key is for that algorithm | RFC 7518 §3.3 to §3.5, RFC 7517 §4.4 | `algorithm_mismatch` |
+//! | the signature is that key's | RFC 7515 §5.2 | `signature_invalid` |
+//! | claims: one JSON object, no member twice, each of its type | RFC 7519 §4 | `claims_malformed`, `claim_malformed` |
+//! | `exp` | RFC 7519 §4.1.4 | `token_never_expires`, `token_expired` |
+//! | `nbf`, `iat` | RFC 7519 §4.1.5, §4.1.6 | `token_not_yet_valid`, `token_issued_in_future` |
+//! | `iss`, where configured | RFC 7519 §4.1.1 | `issuer_missing`, `issuer_mismatch` |
+//! | `aud`, where configured | RFC 7519 §4.1.3 | `audience_missing`, `audience_mismatch` |
+//! | namespace, name and UID, each in one claim | Kubernetes, "Managing Service Accounts" | `namespace_missing`, `namespace_found_twice`, `service_account_name_missing`, `service_account_name_found_twice`, `service_account_uid_found_twice` |
+//! | the service account is on the allow list | SPIRE `service_account_allow_list` | `service_account_not_allowed` |
+//!
+//! No claim is decoded before its signature is verified: a part of the token
+//! that is not base64url is reported for the header and the signature first.
+//!
+//! # What is never looked at
+//!
+//! Keys and certificates that a token carries or points to (`jwk`, `jku`,
+//! `x5c`, `x5u`), `typ`, `sub`, and any claim not named above.
+//!
+//! # What never shows
+//!
+//! No error and no `Debug` output holds a token. Text that a peer chose stands
+//! in an error only as a [`PeerText`]: cut at 64 characters and free of
+//! anything a terminal acts on.
+
+mod algorithm;
+mod base64url;
+mod digest;
+mod error;
+mod json;
+mod keys;
+mod payload;
+mod peer_text;
+mod pem;
+mod raw;
+pub mod subject;
+mod thumbprint;
+mod token;
+mod verified;
+mod verifier;
+
+pub use algorithm::SignatureAlgorithm;
+pub use base64url::Base64Error;
+pub use error::{EvidenceError, TokenError, TokenPart};
+pub use json::JsonError;
+pub use keys::{
+    KeyDescription, KeyError, KeyPlace, KeyProblem, KeySet, MAX_KEY_FILE_BYTES, MAX_KEYS,
+    SkippedKey,
+};
+pub use peer_text::PeerText;
+pub use pem::PemError;
+pub use raw::{MAX_PAYLOAD_BYTES, Method, RawEvidence, UnknownMethod};
+pub use subject::{
+    AlternativeName, Authority, Certificate, DistinguishedName, KeyKind, Label, Node, Pod,
+    Requester, ServiceAccount, Subject,
+};
+pub use thumbprint::{ThumbprintError, thumbprint_of_pem};
+pub use token::MAX_TOKEN_BYTES;
+pub use verified::VerifiedEvidence;
+pub use verifier::{AllowedServiceAccount, ClusterTrust, MalformedServiceAccount, TokenVerifier};

@@ -1,0 +1,140 @@
+//! A token in its compact form: three parts and nothing read yet.
+//!
+//! Trusts nothing. Length and dots are counted before anything is decoded or
+//! allocated. The three parts are read in three steps, each of which needs the
+//! one before: the header, then the signature over header and claims, then the
+//! claims. [`SignedClaims`] is the proof of the second step, so that no line
+//! of this crate can read a claim that no key has signed.
+
+mod claims;
+mod header;
+mod names;
+
+pub(crate) use self::claims::{Claims, TimeRules};
+pub(crate) use self::header::Header;
+pub(crate) use self::names::Names;
+
+use crate::base64url;
+use crate::error::{TokenError, TokenPart};
+
+/// Longest token that is looked at, in bytes.
+pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// A token split into its parts (RFC 7515 §7.1).
+#[derive(Clone, Copy)]
+pub(crate) struct CompactToken<'t> {
+    /// Header, dot, claims: what the signature is over.
+    signing_input: &'t str,
+    header: &'t str,
+    claims: &'t str,
+    signature: &'t str,
+}
+
+impl<'t> CompactToken<'t> {
+    /// Splits `text`, which has no white space round it any more.
+    pub(crate) fn split(text: &'t str) -> Result<Self, TokenError> {
+        if text.len() > MAX_TOKEN_BYTES {
+            return Err(TokenError::TooLarge { bytes: text.len() });
+        }
+        let dots = text.bytes().filter(|byte| *byte == b'.').count();
+        // RFC 7516 §9: five parts are a JWE.
+        if dots == 4 {
+            return Err(TokenError::Encrypted);
+        }
+        let parts = (dots == 2)
+            .then(|| text.rsplit_once('.'))
+            .flatten()
+            .and_then(|(input, signature)| Some((input, input.split_once('.')?, signature)));
+        match parts {
+            Some((signing_input, (header, claims), signature)) => Ok(Self {
+                signing_input,
+                header,
+                claims,
+                signature,
+            }),
+            None => Err(TokenError::Shape { dots }),
+        }
+    }
+
+    /// What the signature is over (RFC 7515 §5.2, step 8).
+    pub(crate) fn signing_input(&self) -> &'t [u8] {
+        self.signing_input.as_bytes()
+    }
+
+    /// The decoded signature.
+    pub(crate) fn signature(&self) -> Result<Vec<u8>, TokenError> {
+        decode(self.signature, TokenPart::Signature)
+    }
+
+    /// Hands over the claims. Called by the one function that has just
+    /// verified the signature, [`KeySet::verify`](crate::KeySet).
+    pub(crate) fn into_signed_claims(self) -> SignedClaims<'t> {
+        SignedClaims {
+            claims: self.claims,
+        }
+    }
+}
+
+/// Claims whose signature a configured key verified, still encoded.
+pub(crate) struct SignedClaims<'t> {
+    claims: &'t str,
+}
+
+impl SignedClaims<'_> {
+    /// The JSON text of the claims.
+    pub(crate) fn decode(&self) -> Result<Vec<u8>, TokenError> {
+        decode(self.claims, TokenPart::Claims)
+    }
+}
+
+fn decode(text: &str, part: TokenPart) -> Result<Vec<u8>, TokenError> {
+    base64url::decode(text).map_err(|source| TokenError::Encoding { part, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CompactToken, MAX_TOKEN_BYTES};
+
+    fn split(text: &str) -> Result<(&str, &str, &str, &str), String> {
+        CompactToken::split(text)
+            .map(|token| {
+                (
+                    token.signing_input,
+                    token.header,
+                    token.claims,
+                    token.signature,
+                )
+            })
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_token_has_three_parts() {
+        assert_eq!(split("a.b.c"), Ok(("a.b", "a", "b", "c")));
+        assert_eq!(split(".."), Ok((".", "", "", "")));
+        for dots in [0, 1, 3, 5, 10_000] {
+            assert_eq!(
+                split(&".".repeat(dots)),
+                Err(format!("token has {dots} dots where a signed token has 2"))
+            );
+        }
+        assert_eq!(
+            split("a.b.c.d.e"),
+            Err("token is encrypted (JWE), and only signed tokens (JWS) are accepted".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_token_has_16384_bytes_at_most() {
+        let longest = format!("a.b.{}", "c".repeat(MAX_TOKEN_BYTES - 4));
+        assert!(split(&longest).is_ok());
+        assert_eq!(
+            split(&format!("{longest}c")),
+            Err("token is 16385 bytes long, more than 16384 bytes".to_owned())
+        );
+        assert_eq!(
+            split(&".".repeat(100_000)),
+            Err("token is 100000 bytes long, more than 16384 bytes".to_owned())
+        );
+    }
+}

@@ -1,0 +1,20 @@
+//! The Rust face of `wit/`, generated. Nothing else lives here.
+#![expect(
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    missing_debug_implementations,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    clippy::use_self,
+    clippy::map_err_ignore,
+    reason = "generated code; the contract is documented in wit/"
+)]
+
+wasmtime::component::bindgen!({
+    path: "../../wit",
+    world: "policy",
+    ownership: Borrowing { duplicate_if_necessary: false },
+});
+
+pub(crate) use exports::nameplate::policy::naming;

@@ -1,0 +1,288 @@
+//! One fresh instance, one question, under every limit.
+
+use crate::bindings::{Policy as Guest, PolicyIndices, naming};
+use crate::contract::printable;
+use crate::derivation::{Denial, Derivation, SettingProblem, Verdict};
+use crate::error::PolicyFault;
+use crate::facts::Facts;
+use crate::limits::Limits;
+use crate::lower::{self, Lists};
+use crate::snapshot::State;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::{Engine, ResourceLimiter, Store, Trap};
+
+/// What one instance has used: the data of its store.
+pub(crate) struct Ledger {
+    memory_bytes: usize,
+    table_elements: usize,
+    limits: Bounds,
+}
+
+/// The limits that wasmtime asks about while an instance runs.
+#[derive(Clone, Copy)]
+struct Bounds {
+    memory_bytes: usize,
+    table_elements: usize,
+    instances: usize,
+    memories: usize,
+    tables: usize,
+}
+
+impl Ledger {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            memory_bytes: 0,
+            table_elements: 0,
+            limits: Bounds {
+                memory_bytes: limits.memory_bytes,
+                table_elements: limits.table_elements,
+                instances: limits.instances,
+                memories: limits.memories,
+                tables: limits.tables,
+            },
+        }
+    }
+}
+
+/// Sums over all memories and tables, and ends the call on the first excess:
+/// a guest that could see `memory.grow` fail might answer differently for it.
+impl ResourceLimiter for Ledger {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let bytes = self.memory_bytes.saturating_add(desired.saturating_sub(current));
+        if bytes > self.limits.memory_bytes {
+            return Err(wasmtime::Error::new(PolicyFault::Memory {
+                bytes,
+                limit: self.limits.memory_bytes,
+            }));
+        }
+        self.memory_bytes = bytes;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let elements = self.table_elements.saturating_add(desired.saturating_sub(current));
+        if elements > self.limits.table_elements {
+            return Err(wasmtime::Error::new(PolicyFault::Table {
+                elements,
+                limit: self.limits.table_elements,
+            }));
+        }
+        self.table_elements = elements;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.tables
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.memories
+    }
+}
+
+/// A compiled component, linked to nothing, its exports looked up.
+pub(crate) struct Prepared {
+    instances: InstancePre<Ledger>,
+    exports: PolicyIndices,
+}
+
+impl Prepared {
+    /// Compiles a component. Cranelift runs here, and an import finds nothing.
+    pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Self> {
+        let component = Component::new(engine, bytes)?;
+        let nothing: Linker<Ledger> = Linker::new(engine);
+        let instances = nothing.instantiate_pre(&component)?;
+        let exports = PolicyIndices::new(&instances)?;
+        Ok(Self { instances, exports })
+    }
+}
+
+/// A fresh instance, before its first question.
+pub(crate) struct Instance<'a> {
+    store: Store<Ledger>,
+    instance: wasmtime::component::Instance,
+    guest: Guest,
+    limits: &'a Limits,
+}
+
+impl<'a> Instance<'a> {
+    /// Makes an instance; start functions run here, under `fuel`.
+    pub(crate) fn new(
+        prepared: &Prepared,
+        limits: &'a Limits,
+        fuel: u64,
+    ) -> Result<Self, PolicyFault> {
+        let mut store = bounded_store(prepared.instances.engine(), limits, fuel)?;
+        let instance = prepared.instances.instantiate(&mut store);
+        let loaded = instance.and_then(|instance| {
+            let guest = prepared.exports.load(&mut store, &instance)?;
+            Ok((instance, guest))
+        });
+        match loaded {
+            Ok((instance, guest)) => Ok(Self {
+                store,
+                instance,
+                guest,
+                limits,
+            }),
+            Err(error) => Err(fault(&error, limits, fuel, PolicyFault::Instantiation)),
+        }
+    }
+
+    /// Hands over the settings.
+    pub(crate) fn configure(
+        &mut self,
+        settings: &str,
+    ) -> Result<Result<(), Vec<SettingProblem>>, PolicyFault> {
+        let answer = self
+            .guest
+            .nameplate_policy_naming()
+            .call_configure(&mut self.store, settings);
+        match answer {
+            Ok(answer) => Ok(answer.map_err(|list| list.into_iter().map(problem).collect())),
+            Err(error) => Err(self.fault(&error, self.limits.configure_fuel)),
+        }
+    }
+
+    /// Asks for a name. Fuel starts anew, so that what `configure` used up
+    /// in this instance does not count.
+    pub(crate) fn derive(&mut self, facts: &Facts) -> Result<Verdict, PolicyFault> {
+        self.store.set_fuel(self.limits.fuel).map_err(|error| defect(&error))?;
+        let lists = Lists::of(facts);
+        let answer = self
+            .guest
+            .nameplate_policy_naming()
+            .call_derive(&mut self.store, lower::facts(facts, &lists));
+        match answer {
+            Ok(answer) => {
+                let left = self.store.get_fuel().map_err(|error| defect(&error))?;
+                Ok(Verdict {
+                    answer: answer.map(derivation).map_err(denial),
+                    fuel: self.limits.fuel.saturating_sub(left),
+                })
+            }
+            Err(error) => Err(self.fault(&error, self.limits.fuel)),
+        }
+    }
+
+    /// Gives up the instance for its state to be read. What follows is no
+    /// longer the guest's doing: one memory may be copied whole.
+    pub(crate) fn into_state(mut self) -> Result<State, PolicyFault> {
+        self.store.set_hostcall_fuel(self.limits.memory_bytes.saturating_add(64 << 10));
+        self.store
+            .set_fuel(self.limits.configure_fuel)
+            .map_err(|error| defect(&error))?;
+        Ok(State {
+            store: self.store,
+            instance: self.instance,
+            failed: None,
+        })
+    }
+
+    fn fault(&self, error: &wasmtime::Error, fuel: u64) -> PolicyFault {
+        let limit = self.limits.lifted_bytes;
+        fault(error, self.limits, fuel, |detail| PolicyFault::Answer {
+            detail,
+            limit,
+        })
+    }
+}
+
+/// A store under every limit that a store can have.
+fn bounded_store(
+    engine: &Engine,
+    limits: &Limits,
+    fuel: u64,
+) -> Result<Store<Ledger>, PolicyFault> {
+    let mut store = Store::new(engine, Ledger::new(limits));
+    store.limiter(|ledger| ledger);
+    // Before instantiation: a start function is guest code too.
+    store.set_epoch_deadline(limits.deadline_in_epochs());
+    store.set_hostcall_fuel(limits.lifted_bytes);
+    store.set_fuel(fuel).map_err(|error| defect(&error))?;
+    Ok(store)
+}
+
+/// Runs `work`, and turns a panic of the host into a fault.
+pub(crate) fn contained<T>(
+    work: impl FnOnce() -> Result<T, PolicyFault>,
+) -> Result<T, PolicyFault> {
+    // Nothing outlives a panic: the store is dropped on the way out, and a
+    // policy's own state is never written after it is loaded.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(PolicyFault::HostPanic))
+}
+
+/// Names the limit that ended a call; `otherwise` names the rest.
+fn fault(
+    error: &wasmtime::Error,
+    limits: &Limits,
+    fuel: u64,
+    otherwise: impl FnOnce(String) -> PolicyFault,
+) -> PolicyFault {
+    if let Some(fault) = error.downcast_ref::<PolicyFault>() {
+        return fault.clone();
+    }
+    let Some(trap) = error.downcast_ref::<Trap>() else {
+        return otherwise(printable(&format!("{error:#}"), 256));
+    };
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all other traps are the guest's own"
+    )]
+    match trap {
+        Trap::OutOfFuel => PolicyFault::Fuel { limit: fuel },
+        Trap::Interrupt => PolicyFault::Deadline {
+            millis: limits.deadline.as_millis(),
+        },
+        Trap::StackOverflow => PolicyFault::Stack {
+            limit: limits.stack_bytes,
+        },
+        other => PolicyFault::Trap(other.to_string()),
+    }
+}
+
+fn defect(error: &wasmtime::Error) -> PolicyFault {
+    PolicyFault::Instantiation(format!("{error:#}"))
+}
+
+fn derivation(answer: naming::Derivation) -> Derivation {
+    Derivation {
+        path: answer.path,
+        selectors: answer.selectors,
+    }
+}
+
+fn denial(answer: naming::Denial) -> Denial {
+    let valid = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    let known = (1..=64).contains(&answer.code.len()) && answer.code.bytes().all(valid);
+    Denial {
+        code: if known {
+            answer.code
+        } else {
+            "unspecified".to_owned()
+        },
+        detail: printable(&answer.detail, 512),
+    }
+}
+
+fn problem(problem: naming::Problem) -> SettingProblem {
+    SettingProblem {
+        pointer: printable(&problem.pointer, 256),
+        message: printable(&problem.message, 512),
+    }
+}

@@ -1,0 +1,127 @@
+//! What a policy may cost: one type for every place that runs one.
+//!
+//! The command line, the tests, the library and the SPIRE plugin all run a
+//! policy under [`Limits`] with the same defaults, so a policy that passes
+//! `nameplate policy test` passes in production.
+
+use std::time::Duration;
+
+/// Bounds on one policy, from the bytes of its component to the answer it gives.
+///
+/// Every bound is total, not per memory or per table: a component cannot get
+/// more by declaring more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Size of the component, in bytes. Checked before anything is parsed.
+    pub component_bytes: usize,
+    /// Nesting of blocks inside one function, and with the same meaning of
+    /// "too deep", of components inside components (an eighth of this).
+    ///
+    /// Cranelift takes time and memory quadratic in it.
+    pub nesting: usize,
+    /// Functions in all core modules together.
+    pub functions: usize,
+    /// Body of one function, in bytes.
+    pub function_bytes: usize,
+    /// Local variables declared in all functions together. A declaration of
+    /// 50,000 of them takes four bytes, and the compiler pays for each.
+    pub locals: usize,
+    /// Settings, as JSON text, in bytes.
+    pub settings_bytes: usize,
+    /// WebAssembly fuel for one `derive`: about one unit an instruction.
+    ///
+    /// Fuel decides when a policy has run too long, because it is the same
+    /// on every machine and under every load.
+    pub fuel: u64,
+    /// WebAssembly fuel for instantiation (start functions included) and
+    /// `configure`, which are paid when the policy is loaded.
+    pub configure_fuel: u64,
+    /// Wall-clock net behind the fuel. It exists for what fuel cannot see,
+    /// and is generous, since a machine under load is not the policy's fault.
+    /// Rounded up to the next [`Limits::EPOCH_TICK`].
+    pub deadline: Duration,
+    /// Linear memory, in bytes, over all memories of the component.
+    pub memory_bytes: usize,
+    /// Table elements over all tables of the component.
+    pub table_elements: usize,
+    /// Core instances that the component may make of its modules.
+    pub instances: usize,
+    /// Linear memories of the component.
+    pub memories: usize,
+    /// Tables of the component.
+    pub tables: usize,
+    /// WebAssembly call stack, in bytes.
+    pub stack_bytes: usize,
+    /// Bytes that the host copies out of the guest to take one answer.
+    pub lifted_bytes: usize,
+}
+
+impl Limits {
+    /// Granularity of [`Limits::deadline`].
+    pub const EPOCH_TICK: Duration = Duration::from_millis(10);
+
+    /// Smallest and largest WebAssembly stack that can be asked for, in bytes.
+    ///
+    /// The policy runs on the stack of the thread that attests; Rust gives a
+    /// thread 2 MiB, and the host needs its part.
+    pub const STACK_BYTES: std::ops::RangeInclusive<usize> = 16 << 10..=1 << 20;
+
+    /// Deadline as a number of epochs, so that at least the whole duration passes.
+    pub(crate) fn deadline_in_epochs(&self) -> u64 {
+        let ticks = self
+            .deadline
+            .as_nanos()
+            .div_ceil(Self::EPOCH_TICK.as_nanos());
+        // The running epoch is already partly over.
+        u64::try_from(ticks).unwrap_or(u64::MAX / 4).saturating_add(1)
+    }
+
+    /// How deep components may nest in components.
+    pub(crate) fn component_nesting(&self) -> usize {
+        (self.nesting / 8).max(1)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            component_bytes: 512 << 10,
+            nesting: 512,
+            functions: 10_000,
+            function_bytes: 64 << 10,
+            locals: 100_000,
+            settings_bytes: 64 << 10,
+            fuel: 1_000_000,
+            configure_fuel: 10_000_000,
+            deadline: Duration::from_millis(100),
+            memory_bytes: 4 << 20,
+            table_elements: 10_000,
+            instances: 16,
+            memories: 4,
+            tables: 8,
+            stack_bytes: 256 << 10,
+            lifted_bytes: 64 << 10,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_never_shorter_than_asked() {
+        let epochs = |millis| {
+            Limits {
+                deadline: Duration::from_millis(millis),
+                ..Limits::default()
+            }
+            .deadline_in_epochs()
+        };
+        assert_eq!(epochs(0), 1);
+        assert_eq!(epochs(1), 2);
+        assert_eq!(epochs(10), 2);
+        assert_eq!(epochs(11), 3);
+        assert_eq!(epochs(100), 11);
+    }
+}

@@ -1,0 +1,99 @@
+//! What a component says about itself, in custom sections.
+//!
+//! Name, version and description stand in the sections that WebAssembly
+//! tooling shares (`component-name`, `version`, `description`). Two more are
+//! ours: a JSON Schema of the settings, and the policy's own cases. None of
+//! it is believed for any decision, except that the cases are run.
+
+use crate::contract::printable;
+use wasmparser::{ComponentName, KnownCustom, Parser, Payload};
+
+/// Custom section that holds the JSON Schema of the settings.
+pub const SETTINGS_SCHEMA_SECTION: &str = "nameplate:settings-schema";
+
+/// Custom section that holds the policy's cases, as a JSON array.
+pub const CASES_SECTION: &str = "nameplate:cases";
+
+/// What a component says about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// Name of the policy, from the `component-name` section.
+    pub name: Option<String>,
+    /// Version of the policy, from the `version` section.
+    pub version: Option<String>,
+    /// One line on what it does, from the `description` section.
+    pub description: Option<String>,
+    /// JSON Schema of its settings, as text.
+    pub settings_schema: Option<String>,
+    /// Its cases, as the text of a JSON array.
+    pub cases: Option<String>,
+}
+
+impl Manifest {
+    /// Reads the sections of the outermost component. What cannot be read is
+    /// left out, as if it were not there.
+    pub fn read(bytes: &[u8]) -> Self {
+        let mut manifest = Self::default();
+        let mut depth = 0usize;
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload {
+                Ok(Payload::ComponentSection { .. } | Payload::ModuleSection { .. }) => depth += 1,
+                Ok(Payload::End(_)) => depth = depth.saturating_sub(1),
+                Ok(Payload::CustomSection(section)) if depth == 0 => {
+                    let text = std::str::from_utf8(section.data()).ok();
+                    match section.name() {
+                        "version" => manifest.version = text.map(|text| printable(text, 64)),
+                        "description" => {
+                            manifest.description = text.map(|text| printable(text, 512));
+                        }
+                        SETTINGS_SCHEMA_SECTION => {
+                            manifest.settings_schema = text.map(str::to_owned);
+                        }
+                        CASES_SECTION => manifest.cases = text.map(str::to_owned),
+                        _ => {
+                            if let KnownCustom::ComponentName(reader) = section.as_known() {
+                                for name in reader.into_iter().flatten() {
+                                    if let ComponentName::Component { name, .. } = name {
+                                        manifest.name = Some(printable(name, 64));
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        manifest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outermost_sections_are_read() {
+        let bytes = wat::parse_str(
+            r#"(component $shown
+                (component $inner (@custom "version" "9"))
+                (@custom "version" "1.2.3")
+                (@custom "description" "names\nthings")
+                (@custom "nameplate:settings-schema" "{}")
+                (@custom "nameplate:cases" "[]"))"#,
+        )
+        .unwrap();
+        assert_eq!(
+            Manifest::read(&bytes),
+            Manifest {
+                name: Some("shown".to_owned()),
+                version: Some("1.2.3".to_owned()),
+                description: Some("names\\nthings".to_owned()),
+                settings_schema: Some("{}".to_owned()),
+                cases: Some("[]".to_owned()),
+            }
+        );
+        assert_eq!(Manifest::read(b"torn"), Manifest::default());
+    }
+}

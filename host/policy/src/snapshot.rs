@@ -1,0 +1,154 @@
+//! Pays for the settings once: a component whose memory already is what
+//! `configure` left behind.
+//!
+//! The state of the configured instance is written back into the component
+//! as its initial memory, so an instance for one decision starts configured.
+//! Some components cannot be written back (engines with tables that change,
+//! nested modules); they are configured in every instance instead, with the
+//! same answers and the same fuel for `derive`.
+
+use crate::derivation::SettingProblem;
+use crate::error::PolicyFault;
+use crate::instance::{Instance, Ledger, Prepared};
+use crate::limits::Limits;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use wasmtime::component::{ComponentNamedList, Lift};
+use wasmtime::{Engine, Store};
+use wasmtime_wizer::{ComponentInstanceState, Wizer};
+
+/// How the attempt ended.
+pub(crate) enum Attempt {
+    /// A component that starts configured.
+    Taken(Prepared),
+    /// The policy's own answer: there is nothing to fall back to.
+    Refused(Vec<SettingProblem>),
+    /// The policy failed in `configure`.
+    Failed(PolicyFault),
+    /// This component cannot be written back; why, for `policy inspect`.
+    Unsuitable(String),
+}
+
+/// Configures an instance of the component and writes its state back.
+pub(crate) fn take(engine: &Engine, bytes: &[u8], settings: &str, limits: &Limits) -> Attempt {
+    // The rewriting tool panics where it meets what it does not support.
+    catch_unwind(AssertUnwindSafe(|| attempt(engine, bytes, settings, limits)))
+        .unwrap_or_else(|_| Attempt::Unsuitable("its state cannot be read back".to_owned()))
+}
+
+fn attempt(engine: &Engine, bytes: &[u8], settings: &str, limits: &Limits) -> Attempt {
+    let unsuitable = |error: wasmtime::Error| Attempt::Unsuitable(format!("{error:#}"));
+    let wizer = Wizer::new();
+    let (context, instrumented) = match wizer.instrument_component(bytes) {
+        Ok(instrumented) => instrumented,
+        Err(error) => return unsuitable(error),
+    };
+    let pre = match Prepared::compile(engine, &instrumented) {
+        Ok(pre) => pre,
+        Err(error) => return unsuitable(error),
+    };
+    let mut instance = match Instance::new(&pre, limits, limits.configure_fuel) {
+        Ok(instance) => instance,
+        Err(fault) => return Attempt::Failed(fault),
+    };
+    match instance.configure(settings) {
+        Ok(Ok(())) => {}
+        Ok(Err(problems)) => return Attempt::Refused(problems),
+        Err(fault) => return Attempt::Failed(fault),
+    }
+    let mut state = match instance.into_state() {
+        Ok(state) => state,
+        Err(fault) => return Attempt::Failed(fault),
+    };
+    let snapshot = now(wizer.snapshot_component(&context, &mut state));
+    if let Some(why) = state.failed {
+        return Attempt::Unsuitable(why);
+    }
+    match snapshot {
+        Some(Ok(bytes)) => match Prepared::compile(engine, &bytes) {
+            Ok(pre) => Attempt::Taken(pre),
+            Err(error) => unsuitable(error),
+        },
+        Some(Err(error)) => unsuitable(error),
+        None => Attempt::Unsuitable("its state cannot be read at once".to_owned()),
+    }
+}
+
+/// A future that is ready when it is first asked. Reading state back is: the
+/// accessors are plain exports of the instrumented component.
+fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+/// Access to the state of a configured instance.
+pub(crate) struct State {
+    pub(crate) store: Store<Ledger>,
+    pub(crate) instance: wasmtime::component::Instance,
+    /// The first accessor that failed. The trait has no way to say so.
+    pub(crate) failed: Option<String>,
+}
+
+impl State {
+    fn read<T>(&mut self, interface: &str, function: &str) -> Option<T>
+    where
+        (T,): ComponentNamedList + Lift + 'static,
+    {
+        let read = |state: &mut Self| {
+            let interface = state
+                .instance
+                .get_export_index(&mut state.store, None, interface);
+            let function = state
+                .instance
+                .get_export_index(&mut state.store, interface.as_ref(), function)
+                .ok_or_else(|| wasmtime::Error::msg("an accessor is missing"))?;
+            let function = state
+                .instance
+                .get_typed_func::<(), (T,)>(&mut state.store, function)?;
+            let (value,) = function.call(&mut state.store, ())?;
+            Ok(value)
+        };
+        match read(self) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let error: wasmtime::Error = error;
+                self.failed.get_or_insert_with(|| format!("{error:#}"));
+                None
+            }
+        }
+    }
+}
+
+impl ComponentInstanceState for State {
+    async fn call_func_ret_list_u8(
+        &mut self,
+        instance: &str,
+        function: &str,
+        contents: impl FnOnce(&[u8]) + Send,
+    ) {
+        let bytes: Vec<u8> = self.read(instance, function).unwrap_or_default();
+        contents(&bytes);
+    }
+
+    async fn call_func_ret_s32(&mut self, instance: &str, function: &str) -> i32 {
+        self.read(instance, function).unwrap_or_default()
+    }
+
+    async fn call_func_ret_s64(&mut self, instance: &str, function: &str) -> i64 {
+        self.read(instance, function).unwrap_or_default()
+    }
+
+    async fn call_func_ret_f32(&mut self, instance: &str, function: &str) -> u32 {
+        let value: f32 = self.read(instance, function).unwrap_or_default();
+        value.to_bits()
+    }
+
+    async fn call_func_ret_f64(&mut self, instance: &str, function: &str) -> u64 {
+        let value: f64 = self.read(instance, function).unwrap_or_default();
+        value.to_bits()
+    }
+}

@@ -1,0 +1,220 @@
+//! Bounds on the shape of a component, checked before a compiler sees it.
+//!
+//! Compiling is an attack surface: half a megabyte of nested blocks keeps
+//! Cranelift busy for twenty seconds. One linear pass over the bytes finds
+//! what would.
+
+use crate::limits::Limits;
+use wasmparser::{FunctionBody, Operator, Parser, Payload};
+
+/// Why a component's shape is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum StructureError {
+    /// The bytes are no WebAssembly, or end too early.
+    #[error("not well-formed WebAssembly: {0}")]
+    Malformed(String),
+    /// More of something than the limits allow.
+    #[error("{what}: {found}, at most {limit} allowed (limit `{setting}`)")]
+    TooMuch {
+        /// What was counted.
+        what: &'static str,
+        /// How much there is; counting stops at the first excess.
+        found: usize,
+        /// How much there may be.
+        limit: usize,
+        /// Field of [`Limits`] that says so.
+        setting: &'static str,
+    },
+}
+
+impl From<wasmparser::Error> for StructureError {
+    fn from(error: wasmparser::Error) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}
+
+/// Walks the whole component, nested modules and components included.
+pub(crate) fn check(bytes: &[u8], limits: &Limits) -> Result<(), StructureError> {
+    let mut functions = Count::new("functions", limits.functions, "functions");
+    let mut locals = Count::new("local variables", limits.locals, "locals");
+    let mut depth = Count::new(
+        "components nested in components",
+        limits.component_nesting(),
+        "nesting",
+    );
+    // What each open section added to the depth.
+    let mut open = Vec::new();
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload? {
+            Payload::ComponentSection { .. } => {
+                open.push(1);
+                depth.add(1)?;
+            }
+            Payload::ModuleSection { .. } => open.push(0),
+            Payload::End(_) => depth.found -= open.pop().unwrap_or(0),
+            Payload::CodeSectionStart { count, .. } => functions.add(count)?,
+            // Each canonical function is compiled as a trampoline.
+            Payload::ComponentCanonicalSection(reader) => functions.add(reader.count())?,
+            Payload::CodeSectionEntry(body) => function(&body, &mut locals, limits)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn function(
+    body: &FunctionBody<'_>,
+    locals: &mut Count,
+    limits: &Limits,
+) -> Result<(), StructureError> {
+    Count::new(
+        "bytes in one function",
+        limits.function_bytes,
+        "function_bytes",
+    )
+    .set(body.range().len())?;
+    for declared in body.get_locals_reader()? {
+        locals.add(declared?.0)?;
+    }
+    let mut nesting = Count::new("blocks nested in a function", limits.nesting, "nesting");
+    for operator in body.get_operators_reader()? {
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "600 operators, of which these alone open or close a block"
+        )]
+        match operator? {
+            Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::Try { .. }
+            | Operator::TryTable { .. } => nesting.add(1)?,
+            Operator::End => nesting.found = nesting.found.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+struct Count {
+    what: &'static str,
+    found: usize,
+    limit: usize,
+    setting: &'static str,
+}
+
+impl Count {
+    fn new(what: &'static str, limit: usize, setting: &'static str) -> Self {
+        Self {
+            what,
+            found: 0,
+            limit,
+            setting,
+        }
+    }
+
+    fn add(&mut self, more: u32) -> Result<(), StructureError> {
+        let more = usize::try_from(more).unwrap_or(usize::MAX);
+        self.set(self.found.saturating_add(more))
+    }
+
+    fn set(&mut self, found: usize) -> Result<(), StructureError> {
+        self.found = found;
+        if found > self.limit {
+            return Err(StructureError::TooMuch {
+                what: self.what,
+                found,
+                limit: self.limit,
+                setting: self.setting,
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A component around one module whose only function is `body`.
+    fn component(body: &str) -> Vec<u8> {
+        wat::parse_str(format!("(component (core module (func {body})))")).unwrap()
+    }
+
+    fn refusal(bytes: &[u8], limits: &Limits) -> String {
+        check(bytes, limits).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let limits = Limits {
+            nesting: 8,
+            ..Limits::default()
+        };
+        let nested = |depth| component(&format!("{}{}", "block ".repeat(depth), "end ".repeat(depth)));
+        check(&nested(8), &limits).unwrap();
+        assert_eq!(
+            refusal(&nested(9), &limits),
+            "blocks nested in a function: 9, at most 8 allowed (limit `nesting`)"
+        );
+        // Blocks beside each other are not nested.
+        check(&component(&"block end ".repeat(100)), &limits).unwrap();
+    }
+
+    #[test]
+    fn functions_and_their_size_are_bounded() {
+        let limits = Limits {
+            functions: 2,
+            function_bytes: 64,
+            locals: 10,
+            ..Limits::default()
+        };
+        let functions = |count| {
+            wat::parse_str(format!("(component (core module {}))", "(func)".repeat(count))).unwrap()
+        };
+        check(&functions(2), &limits).unwrap();
+        assert_eq!(
+            refusal(&functions(3), &limits),
+            "functions: 3, at most 2 allowed (limit `functions`)"
+        );
+        check(&component(&"nop ".repeat(50)), &limits).unwrap();
+        assert_eq!(
+            refusal(&component(&"nop ".repeat(70)), &limits),
+            "bytes in one function: 72, at most 64 allowed (limit `function_bytes`)"
+        );
+        check(&component(&"(local i32)".repeat(10)), &limits).unwrap();
+        assert_eq!(
+            refusal(&component(&"(local i32)".repeat(11)), &limits),
+            "local variables: 11, at most 10 allowed (limit `locals`)"
+        );
+    }
+
+    #[test]
+    fn components_in_components_are_bounded() {
+        let limits = Limits {
+            nesting: 16,
+            ..Limits::default()
+        };
+        let nested = |depth: usize| {
+            wat::parse_str(format!("{}{}", "(component ".repeat(depth), ")".repeat(depth))).unwrap()
+        };
+        check(&nested(3), &limits).unwrap();
+        assert_eq!(
+            refusal(&nested(4), &limits),
+            "components nested in components: 3, at most 2 allowed (limit `nesting`)"
+        );
+        let beside = format!("(component {})", "(component)".repeat(10));
+        check(&wat::parse_str(beside).unwrap(), &limits).unwrap();
+    }
+
+    #[test]
+    fn torn_bytes_are_malformed() {
+        let bytes = component("nop");
+        for cut in 8..bytes.len() {
+            let torn = check(&bytes[..cut], &Limits::default());
+            assert!(
+                matches!(torn, Err(StructureError::Malformed(_))) || cut == 8,
+                "{cut}"
+            );
+        }
+    }
+}

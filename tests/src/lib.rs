@@ -1,0 +1,1 @@
+//! Hostile guests, golden cases and end-to-end runs.
