@@ -101,6 +101,16 @@ impl SignatureAlgorithm {
         }
     }
 
+    /// Whether the signature is over the SHA-256 of the text.
+    pub(crate) const fn hashes_with_sha256(self) -> bool {
+        match self {
+            Self::Rs256 | Self::Ps256 | Self::Es256 => true,
+            Self::Rs384 | Self::Rs512 | Self::Ps384 | Self::Ps512 | Self::Es384 | Self::Es512 => {
+                false
+            }
+        }
+    }
+
     /// The name `jsonwebtoken` has for it; it has none for ES512.
     pub(crate) const fn jsonwebtoken(self) -> Option<jsonwebtoken::Algorithm> {
         Some(match self {

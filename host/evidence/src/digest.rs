@@ -4,8 +4,13 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 /// SHA-256 of `bytes` in lower-case hexadecimal.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    let mut hex = String::with_capacity(64);
-    for byte in digest(&SHA256, bytes).as_ref() {
+    hex(digest(&SHA256, bytes).as_ref())
+}
+
+/// `bytes` in lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut hex = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
         hex.push(digit(byte >> 4));
         hex.push(digit(byte & 0x0f));
     }

@@ -298,3 +298,36 @@ impl TokenError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::EvidenceError;
+    use crate::VerifiedEvidence;
+
+    #[test]
+    fn every_reason_is_unique_and_stands_in_the_table_of_checks() {
+        let (code, _) = include_str!("error.rs").split_once("#[cfg(test)]").unwrap();
+        let reasons: Vec<_> = code
+            .split("=> \"")
+            .skip(1)
+            .filter_map(|rest| rest.split_once("\","))
+            .map(|(reason, _)| reason)
+            .filter(|reason| reason.contains('_'))
+            .collect();
+        assert_eq!(reasons.len(), 36);
+        assert_eq!(reasons.iter().collect::<HashSet<_>>().len(), reasons.len());
+        let table = include_str!("lib.rs");
+        for reason in reasons {
+            assert!(table.contains(&format!("`{reason}`")), "{reason}");
+        }
+    }
+
+    #[test]
+    fn answers_may_cross_threads() {
+        fn is_sendable<T: Send + Sync + 'static>() {}
+        is_sendable::<Result<VerifiedEvidence, EvidenceError>>();
+        is_sendable::<crate::TokenVerifier>();
+    }
+}

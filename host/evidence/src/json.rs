@@ -20,6 +20,9 @@ pub enum JsonError {
     /// Not JSON (RFC 8259), nested too deeply, or a member appears twice.
     #[error(transparent)]
     Syntax(#[from] serde_json::Error),
+    /// Not UTF-8, which all JSON between strangers is (RFC 8259 §8.1).
+    #[error("not UTF-8")]
+    Encoding(#[from] std::str::Utf8Error),
     /// JSON, but of another type.
     #[error("not a JSON object")]
     NotAnObject,
@@ -46,7 +49,9 @@ pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 impl<'a> Object<'a> {
     /// Parses `bytes`, which must be one JSON object and nothing else.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, JsonError> {
-        match serde_json::from_slice(bytes)? {
+        // The encoding is checked once for all, not string by string.
+        let text = std::str::from_utf8(bytes)?;
+        match serde_json::from_str(text)? {
             Json::Object(object) => Ok(object),
             Json::Null
             | Json::Bool(_)
@@ -287,7 +292,8 @@ mod tests {
         assert_eq!(error("null"), "not a JSON object");
         assert_eq!(error("{}{}"), "trailing characters at line 1 column 3");
         assert_eq!(error(""), "EOF while parsing a value at line 1 column 0");
-        assert!(Object::parse(b"{\"a\":\"\xff\"}").is_err());
+        let error = Object::parse(b"{\"a\":\"\xff\"}").unwrap_err();
+        assert_eq!(error.to_string(), "not UTF-8");
         assert!(Object::parse(br#"{"a":"\ud800"}"#).is_err());
     }
 

@@ -108,6 +108,7 @@ impl KeySet {
         header: &Header,
     ) -> Result<SignedClaims<'t>, TokenError> {
         let signature = token.signature()?;
+        let input = token.signing_input();
         let kid = header
             .kid
             .as_deref()
@@ -125,8 +126,8 @@ impl KeySet {
                 continue;
             };
             tried += 1;
-            if key.verifies(token.signing_input(), &signature) {
-                return Ok(token.into_signed_claims());
+            if key.verifies(&input, &signature) {
+                return Ok(token.into_signed_claims(input));
             }
         }
         Err(if tried == 0 {

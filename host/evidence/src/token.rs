@@ -14,7 +14,10 @@ pub(crate) use self::claims::{Claims, TimeRules};
 pub(crate) use self::header::Header;
 pub(crate) use self::names::Names;
 
+use aws_lc_rs::digest::{Context, Digest, SHA256};
+
 use crate::base64url;
+use crate::digest::hex;
 use crate::error::{TokenError, TokenPart};
 
 /// Longest token that is looked at, in bytes.
@@ -36,29 +39,28 @@ impl<'t> CompactToken<'t> {
         if text.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::TooLarge { bytes: text.len() });
         }
-        let dots = text.bytes().filter(|byte| *byte == b'.').count();
-        // RFC 7516 §9: five parts are a JWE.
-        if dots == 4 {
-            return Err(TokenError::Encrypted);
+        // The outermost dots, and none between them.
+        let (signing_input, signature) = text.rsplit_once('.').ok_or_else(|| misshapen(text))?;
+        let (header, claims) = signing_input
+            .split_once('.')
+            .ok_or_else(|| misshapen(text))?;
+        if claims.contains('.') {
+            return Err(misshapen(text));
         }
-        let parts = (dots == 2)
-            .then(|| text.rsplit_once('.'))
-            .flatten()
-            .and_then(|(input, signature)| Some((input, input.split_once('.')?, signature)));
-        match parts {
-            Some((signing_input, (header, claims), signature)) => Ok(Self {
-                signing_input,
-                header,
-                claims,
-                signature,
-            }),
-            None => Err(TokenError::Shape { dots }),
-        }
+        Ok(Self {
+            signing_input,
+            header,
+            claims,
+            signature,
+        })
     }
 
     /// What the signature is over (RFC 7515 §5.2, step 8).
-    pub(crate) fn signing_input(&self) -> &'t [u8] {
-        self.signing_input.as_bytes()
+    pub(crate) fn signing_input(&self) -> SigningInput<'t> {
+        let text = self.signing_input.as_bytes();
+        let mut sha256 = Context::new(&SHA256);
+        sha256.update(text);
+        SigningInput { text, sha256 }
     }
 
     /// The decoded signature.
@@ -67,23 +69,62 @@ impl<'t> CompactToken<'t> {
     }
 
     /// Hands over the claims. Called by the one function that has just
-    /// verified the signature, [`KeySet::verify`](crate::KeySet).
-    pub(crate) fn into_signed_claims(self) -> SignedClaims<'t> {
+    /// verified the signature over `input`, [`KeySet::verify`](crate::KeySet).
+    pub(crate) fn into_signed_claims(self, input: SigningInput<'t>) -> SignedClaims<'t> {
+        let mut sha256 = input.sha256;
+        sha256.update(b".");
+        sha256.update(self.signature.as_bytes());
         SignedClaims {
             claims: self.claims,
+            token_sha256: hex(sha256.finish().as_ref()),
         }
+    }
+}
+
+/// Header, dot, claims: what a signature is over.
+///
+/// Hashed once. The state serves every signature algorithm that begins with
+/// SHA-256, whichever key is tried, and goes on to become the hash of the whole
+/// token, of which this text is the beginning.
+pub(crate) struct SigningInput<'t> {
+    text: &'t [u8],
+    sha256: Context,
+}
+
+impl SigningInput<'_> {
+    pub(crate) fn text(&self) -> &[u8] {
+        self.text
+    }
+
+    pub(crate) fn sha256(&self) -> Digest {
+        self.sha256.clone().finish()
     }
 }
 
 /// Claims whose signature a configured key verified, still encoded.
 pub(crate) struct SignedClaims<'t> {
     claims: &'t str,
+    token_sha256: String,
 }
 
 impl SignedClaims<'_> {
     /// The JSON text of the claims.
     pub(crate) fn decode(&self) -> Result<Vec<u8>, TokenError> {
         decode(self.claims, TokenPart::Claims)
+    }
+
+    /// SHA-256 of the whole token, in lower-case hexadecimal.
+    pub(crate) fn into_token_sha256(self) -> String {
+        self.token_sha256
+    }
+}
+
+/// What is wrong with a text that has not three parts.
+fn misshapen(text: &str) -> TokenError {
+    match text.matches('.').count() {
+        // RFC 7516 §9: five parts are a JWE.
+        4 => TokenError::Encrypted,
+        dots => TokenError::Shape { dots },
     }
 }
 

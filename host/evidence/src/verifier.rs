@@ -10,7 +10,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::digest::sha256_hex;
 use crate::error::{EvidenceError, TokenError};
 use crate::keys::KeySet;
 use crate::payload::Payload;
@@ -139,8 +138,7 @@ impl TokenVerifier {
         };
 
         // Bytes: counted, split, and no claim decoded yet.
-        let text = payload.token();
-        let token = CompactToken::split(text).map_err(refused)?;
+        let token = CompactToken::split(payload.token()).map_err(refused)?;
         let header = Header::parse(&token).map_err(refused)?;
 
         // From here on the cluster speaks: its key signed these claims.
@@ -174,7 +172,7 @@ impl TokenVerifier {
             issuer,
             audiences,
             token_id: claims.token_id(),
-            token_sha256: sha256_hex(text.as_bytes()),
+            token_sha256: signed.into_token_sha256(),
             issued_at: times.issued_at,
             expires_at: times.expires_at,
         });

@@ -1,9 +1,5 @@
 //! The Rust face of `wit/`, generated. Nothing else lives here.
 #![expect(
-    missing_docs,
-    unreachable_pub,
-    unused_qualifications,
-    missing_debug_implementations,
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
     clippy::use_self,

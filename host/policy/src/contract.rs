@@ -70,15 +70,14 @@ impl Interface {
     /// # Errors
     /// [`ContractError`] when the bytes are no component.
     pub fn read(bytes: &[u8]) -> Result<Self, ContractError> {
-        if Parser::is_core_wasm(bytes) {
-            return Err(ContractError::CoreModule);
-        }
-        if !Parser::is_component(bytes) {
-            return Err(ContractError::NotAComponent);
-        }
+        check_kind(bytes)?;
         let mut interface = Self::default();
         let mut depth = 0usize;
         for payload in Parser::new(0).parse_all(bytes) {
+            #[expect(
+                clippy::wildcard_enum_match_arm,
+                reason = "no other section names an import or export"
+            )]
             match payload.map_err(invalid)? {
                 Payload::ComponentSection { .. } | Payload::ModuleSection { .. } => depth += 1,
                 Payload::End(_) => depth = depth.saturating_sub(1),
@@ -99,6 +98,17 @@ impl Interface {
         }
         Ok(interface)
     }
+}
+
+/// Tells components from modules, and both from other files.
+pub(crate) fn check_kind(bytes: &[u8]) -> Result<(), ContractError> {
+    if Parser::is_core_wasm(bytes) {
+        return Err(ContractError::CoreModule);
+    }
+    if !Parser::is_component(bytes) {
+        return Err(ContractError::NotAComponent);
+    }
+    Ok(())
 }
 
 /// Judges a component whose shape is already known to be bounded.
@@ -148,7 +158,12 @@ fn is_our_types(types: TypesRef<'_>, name: &str) -> bool {
     let ComponentEntityType::Instance(id) = item.ty else {
         return false;
     };
-    ours && types[id]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "an id that these types gave out; they have no other access"
+    )]
+    let instance = &types[id];
+    ours && instance
         .exports
         .values()
         .all(|export| matches!(export.ty, ComponentEntityType::Type { .. }))

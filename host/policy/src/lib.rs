@@ -32,6 +32,7 @@ mod sandbox;
 mod snapshot;
 mod source;
 mod structure;
+mod trial;
 
 pub use builtin::{BUILTINS, Builtin};
 pub use contract::{CONTRACT_VERSION, ContractError, Interface};
@@ -45,3 +46,4 @@ pub use policy::{Policy, PolicyRequest, Start};
 pub use sandbox::{Sandbox, SandboxError};
 pub use source::PolicySource;
 pub use structure::StructureError;
+pub use trial::{Trial, TrialAnswer};

@@ -86,10 +86,7 @@ impl Policy {
         let settings = settings_text(&request.settings, limits)?;
         let (bytes, digest) = request.source.read(request.digest, limits)?;
         // Names first: "this is a core module" helps more than what it breaks.
-        Interface::read(&bytes).or_else(|error| match error {
-            contract::ContractError::Invalid(_) => Ok(Interface::default()),
-            other => Err(other),
-        })?;
+        contract::check_kind(&bytes)?;
         structure::check(&bytes, limits)?;
         let interface = contract::check(&bytes)?;
         let compile = |error: wasmtime::Error| LoadError::Compile(format!("{error:#}"));

@@ -11,8 +11,7 @@ mod template;
 use nameplate_guest::{Denial, Derivation, Facts, Problem, Settings, selectors};
 use serde::Deserialize;
 
-pub use placeholder::{LABELS, PLACEHOLDERS};
-use placeholder::Missing;
+use placeholder::{Missing, Placeholder};
 use template::{Place, Template};
 
 /// What an operator may set, read.
@@ -62,11 +61,16 @@ impl Settings for Naming {
 pub fn derive(naming: &Naming, facts: &Facts) -> Result<Derivation, Denial> {
     let mut path = Vec::with_capacity(naming.path.len());
     for template in &naming.path {
-        let segment = template.render(facts).map_err(|missing| absent(&missing))?;
+        let segment = template.render(facts).map_err(absent)?;
         if !is_segment(&segment) {
             return Err(Denial::new(
                 "not-a-segment",
-                ["`", &segment.escape_debug().to_string(), "` is not a SPIFFE path segment"].concat(),
+                [
+                    "`",
+                    &segment.escape_default().to_string(),
+                    "` is not a SPIFFE path segment",
+                ]
+                .concat(),
             ));
         }
         path.push(segment);
@@ -84,12 +88,17 @@ fn render_selectors(templates: &[Selector], facts: &Facts) -> Result<Vec<String>
         let value = match template.value.render(facts) {
             Ok(value) => value,
             Err(_) if template.optional => continue,
-            Err(missing) => return Err(absent(&missing)),
+            Err(missing) => return Err(absent(missing)),
         };
         if value.is_empty() || value.chars().any(char::is_control) {
             return Err(Denial::new(
                 "not-a-selector",
-                ["`", &value.escape_debug().to_string(), "` is empty or has control characters"].concat(),
+                [
+                    "`",
+                    &value.escape_default().to_string(),
+                    "` is empty or has control characters",
+                ]
+                .concat(),
             ));
         }
         // Selectors are a set; two templates may well meet in one value.
@@ -100,12 +109,15 @@ fn render_selectors(templates: &[Selector], facts: &Facts) -> Result<Vec<String>
     Ok(selectors)
 }
 
-fn absent(missing: &Missing<'_>) -> Denial {
-    let detail = match missing {
-        Missing::Unproven(name) => ["`", name, "` was not proven"].concat(),
-        Missing::Several(name) => ["`", name, "` has more than one value"].concat(),
+fn absent((placeholder, missing): (&Placeholder, Missing)) -> Denial {
+    let reason = match missing {
+        Missing::Unproven => "` was not proven",
+        Missing::Several => "` has more than one value",
     };
-    Denial::new("fact-absent", detail)
+    Denial::new(
+        "fact-absent",
+        ["`", &placeholder.to_string(), reason].concat(),
+    )
 }
 
 /// Whether `segment` may stand in a SPIFFE ID's path (SPIFFE-ID §2.2).
@@ -133,7 +145,9 @@ impl From<Written> for Naming {
             .path
             .iter()
             .enumerate()
-            .filter_map(|(index, text)| read(text, Place::Path, ["/path/", &index.to_string()].concat()))
+            .filter_map(|(index, text)| {
+                read(text, Place::Path, ["/path/", &index.to_string()].concat())
+            })
             .collect();
         let selectors = written.selectors.map(|selectors| {
             selectors

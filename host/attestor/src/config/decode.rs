@@ -33,7 +33,10 @@ pub(super) fn config(document: &Node, source: Source, base: &Path) -> Result<Con
         Some((trust_domain?, attestors?))
     });
     let (list, files) = reading.finish();
-    let problems = Problems { files, ..source.problems(list) };
+    let problems = Problems {
+        files,
+        ..source.problems(list)
+    };
     match decoded.flatten() {
         Some((trust_domain, attestors)) if !problems.has_errors() => Ok(Config {
             trust_domain,
@@ -55,7 +58,7 @@ fn trust_domain(table: &mut TableReader<'_, '_>) -> Option<TrustDomain> {
     name.value
         .parse()
         .map_err(|error| {
-            let text = format!("trust_domain is malformed: {}", with_causes(&error));
+            let text = format!("`trust_domain` is malformed: {}", with_causes(&error));
             let mut problem = Problem::error(name.span, text);
             if let Some(bare) = bare {
                 problem = problem.with_help(format!("write the bare name: {}", quoted(bare)));

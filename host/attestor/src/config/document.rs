@@ -63,12 +63,20 @@ impl Value {
 
     /// The text of a string.
     pub(crate) fn as_str(&self) -> Option<&str> {
-        if let Self::String(text) = self { Some(text) } else { None }
+        if let Self::String(text) = self {
+            Some(text)
+        } else {
+            None
+        }
     }
 
     /// The number of an integer.
     pub(crate) fn as_integer(&self) -> Option<i64> {
-        if let Self::Integer(number) = self { Some(*number) } else { None }
+        if let Self::Integer(number) = self {
+            Some(*number)
+        } else {
+            None
+        }
     }
 }
 
@@ -87,7 +95,11 @@ impl Node {
     pub(crate) fn to_json(&self) -> Result<serde_json::Value, Vec<Problem>> {
         let mut problems = Vec::new();
         let json = self.json(&mut problems);
-        if problems.is_empty() { Ok(json) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(json)
+        } else {
+            Err(problems)
+        }
     }
 
     // Recursion is bounded: each reader bounds how deep values nest.
@@ -102,15 +114,13 @@ impl Node {
             Value::String(text) => Json::from(text.as_str()),
             Value::Integer(number) => Json::from(*number),
             Value::Bool(flag) => Json::from(*flag),
-            Value::Float(number) => {
-                serde_json::Number::from_f64(*number).map_or_else(
-                    || {
-                        problems.push(self.no_json("an infinite or undefined number"));
-                        Json::Null
-                    },
-                    Json::Number,
-                )
-            }
+            Value::Float(number) => serde_json::Number::from_f64(*number).map_or_else(
+                || {
+                    problems.push(self.no_json("an infinite or undefined number"));
+                    Json::Null
+                },
+                Json::Number,
+            ),
             Value::Other(kind) => {
                 problems.push(self.no_json(kind));
                 Json::Null
@@ -163,14 +173,22 @@ impl Node {
 fn array_index(token: &str) -> Option<usize> {
     let canonical = token == "0" || !token.starts_with('0');
     let digits = token.bytes().all(|byte| byte.is_ascii_digit());
-    if canonical && digits { token.parse().ok() } else { None }
+    if canonical && digits {
+        token.parse().ok()
+    } else {
+        None
+    }
 }
 
 /// The problem of a value of the wrong type under `key`.
 pub(crate) fn wrong_type(key: &str, expected: &str, found: &Node) -> Problem {
     Problem::error(
         found.span.clone(),
-        format!("expected {expected} for {}, found {}", quoted(key), found.value.kind()),
+        format!(
+            "expected {expected} for {}, found {}",
+            quoted(key),
+            found.value.kind()
+        ),
     )
 }
 
@@ -183,11 +201,18 @@ mod tests {
     }
 
     fn entry(key: &str, key_span: Range<usize>, node: Node) -> Entry {
-        Entry { key: key.to_owned(), key_span, node }
+        Entry {
+            key: key.to_owned(),
+            key_span,
+            node,
+        }
     }
 
     fn settings() -> Node {
-        let items = vec![node(11..12, Value::Integer(1)), node(13..17, Value::Bool(true))];
+        let items = vec![
+            node(11..12, Value::Integer(1)),
+            node(13..17, Value::Bool(true)),
+        ];
         node(
             0..40,
             Value::Table(vec![
@@ -221,7 +246,10 @@ mod tests {
     #[test]
     fn settings_become_json() {
         let json = settings().to_json().unwrap();
-        assert_eq!(json, serde_json::json!({"a": [1, true], "x/y~z": 0.5, "0": "s"}));
+        assert_eq!(
+            json,
+            serde_json::json!({"a": [1, true], "x/y~z": 0.5, "0": "s"})
+        );
     }
 
     #[test]
@@ -234,7 +262,10 @@ mod tests {
             ]),
         );
         let problems = settings.to_json().unwrap_err();
-        let seen: Vec<_> = problems.iter().map(|p| (p.span.clone(), p.message.as_str())).collect();
+        let seen: Vec<_> = problems
+            .iter()
+            .map(|p| (p.span.clone(), p.message.as_str()))
+            .collect();
         assert_eq!(
             seen,
             [
@@ -242,7 +273,10 @@ mod tests {
                     Some(1..2),
                     "a policy gets its settings as JSON, which cannot hold an infinite or undefined number"
                 ),
-                (Some(3..4), "a policy gets its settings as JSON, which cannot hold a date"),
+                (
+                    Some(3..4),
+                    "a policy gets its settings as JSON, which cannot hold a date"
+                ),
             ]
         );
     }

@@ -69,8 +69,8 @@ impl PolicyPlace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::toml;
     use crate::config::document::Value;
+    use crate::config::toml;
 
     #[test]
     fn a_place_falls_back_to_what_was_written() {

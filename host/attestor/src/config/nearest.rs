@@ -26,7 +26,9 @@ fn distance(left: &str, right: &str) -> usize {
         let mut right_before = None;
         for (column, &r) in right.iter().enumerate() {
             let cell = |line: &[usize], at: Option<usize>| {
-                at.and_then(|at| line.get(at)).copied().unwrap_or(usize::MAX - 1)
+                at.and_then(|at| line.get(at))
+                    .copied()
+                    .unwrap_or(usize::MAX - 1)
             };
             let mut best = (cell(&above, Some(column)) + usize::from(l != r))
                 .min(cell(&above, Some(column + 1)) + 1)

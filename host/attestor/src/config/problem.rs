@@ -46,7 +46,11 @@ impl Source {
             .take_while(|(at, _)| *at < offset)
             .map(|(_, character)| character);
         before.fold((1, 1), |(line, column), character| {
-            if character == '\n' { (line + 1, 1) } else { (line, column + 1) }
+            if character == '\n' {
+                (line + 1, 1)
+            } else {
+                (line, column + 1)
+            }
         })
     }
 
@@ -340,12 +344,19 @@ mod tests {
                 assert!(!shown.contains('\u{1b}'));
             }
         }
-        assert!(problems("", vec![Problem::error(0..0, "m")]).render(false).contains("n.toml"));
+        assert!(
+            problems("", vec![Problem::error(0..0, "m")])
+                .render(false)
+                .contains("n.toml")
+        );
     }
 
     #[test]
     fn the_json_form_has_every_part() {
-        let problems = problems("a", vec![Problem::warning(0..1, "m"), Problem::error(None, "n")]);
+        let problems = problems(
+            "a",
+            vec![Problem::warning(0..1, "m"), Problem::error(None, "n")],
+        );
         assert_eq!(
             serde_json::to_value(problems.summaries()).unwrap(),
             serde_json::json!([

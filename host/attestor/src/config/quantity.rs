@@ -4,7 +4,12 @@
 use std::time::Duration;
 
 /// The units of a size, largest first.
-const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+const UNITS: [(&str, u64); 4] = [
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("B", 1),
+];
 
 /// Reads a size such as `512 KiB`.
 ///
@@ -82,7 +87,10 @@ mod tests {
             ("ä", "a size begins with a whole number"),
             ("512", "the unit of a size is `B`, `KiB`, `MiB` or `GiB`"),
             ("512 KB", "the unit of a size is `B`, `KiB`, `MiB` or `GiB`"),
-            ("1.5 MiB", "the unit of a size is `B`, `KiB`, `MiB` or `GiB`"),
+            (
+                "1.5 MiB",
+                "the unit of a size is `B`, `KiB`, `MiB` or `GiB`",
+            ),
             ("18446744073709551615 KiB", "the number is too large"),
             ("99999999999999999999 B", "the number is too large"),
         ] {
@@ -108,7 +116,12 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1_000"), (1_234_567, "1_234_567")] {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1_000"),
+            (1_234_567, "1_234_567"),
+        ] {
             assert_eq!(format_number(number), text);
         }
     }

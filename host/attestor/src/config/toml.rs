@@ -75,7 +75,13 @@ mod tests {
         };
         entries
             .into_iter()
-            .map(|entry| (entry.key, entry.node.value, text.get(entry.node.span).unwrap().to_owned()))
+            .map(|entry| {
+                (
+                    entry.key,
+                    entry.node.value,
+                    text.get(entry.node.span).unwrap().to_owned(),
+                )
+            })
             .collect()
     }
 
@@ -84,7 +90,10 @@ mod tests {
         let text = "z = 'x'\ni = 1_000\nh = 0xff\nf = 0.5\nn = nan\nb = true\nd = 2026-11-23\n\
                     big = 99999999999999999999\na = [\n 1,\n]\nt = { \"q k\" = 1 }\nd1.e = 2\n";
         let values = values(text);
-        let seen: Vec<_> = values.iter().map(|(key, _, place)| (key.as_str(), place.as_str())).collect();
+        let seen: Vec<_> = values
+            .iter()
+            .map(|(key, _, place)| (key.as_str(), place.as_str()))
+            .collect();
         assert_eq!(
             seen,
             [
@@ -116,7 +125,10 @@ mod tests {
     #[test]
     fn what_is_not_toml_is_one_problem_with_a_place() {
         let problem = parse("a = 1\na = 2\n").unwrap_err();
-        assert_eq!((problem.message.as_str(), problem.span), ("duplicate key", Some(6..7)));
+        assert_eq!(
+            (problem.message.as_str(), problem.span),
+            ("duplicate key", Some(6..7))
+        );
         assert!(parse("a = ").unwrap_err().span.is_some());
     }
 

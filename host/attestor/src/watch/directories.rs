@@ -79,7 +79,13 @@ impl Directories {
 fn directory_of(file: &Path) -> PathBuf {
     let above = file.ancestors().skip(1);
     let existing = above
-        .map(|path| if path == Path::new("") { Path::new(".") } else { path })
+        .map(|path| {
+            if path == Path::new("") {
+                Path::new(".")
+            } else {
+                path
+            }
+        })
         .find(|path| path.is_dir());
     existing.unwrap_or(Path::new(".")).to_owned()
 }

@@ -11,6 +11,7 @@ use signature::Verifier;
 
 use super::error::KeyProblem;
 use crate::algorithm::SignatureAlgorithm;
+use crate::token::SigningInput;
 
 /// A parsed key and the one algorithm it is used with.
 pub(super) struct BoundKey {
@@ -41,10 +42,15 @@ impl BoundKey {
     }
 
     /// Whether `signature` is this key's over `input`.
-    pub(super) fn verifies(&self, input: &[u8], signature: &Vec<u8>) -> bool {
+    pub(super) fn verifies(&self, input: &SigningInput<'_>, signature: &Vec<u8>) -> bool {
         match &self.key {
-            Key::Named(key) => key.verify(input, signature).is_ok(),
-            Key::Unnamed(key) => key.verify_sig(input, signature).is_ok(),
+            // The same primitive, given the hash instead of the text.
+            Key::Named(key) if self.algorithm.hashes_with_sha256() => key
+                .parsed
+                .verify_digest_sig(&input.sha256(), signature)
+                .is_ok(),
+            Key::Named(key) => key.verify(input.text(), signature).is_ok(),
+            Key::Unnamed(key) => key.verify_sig(input.text(), signature).is_ok(),
         }
     }
 }
@@ -66,5 +72,38 @@ impl Verifier<Vec<u8>> for JwtKey {
 impl JwtVerifier for JwtKey {
     fn algorithm(&self) -> jsonwebtoken::Algorithm {
         self.name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+    use jsonwebtoken::crypto::JwtVerifier;
+
+    use super::{BoundKey, Key};
+    use crate::algorithm::SignatureAlgorithm;
+    use crate::token::CompactToken;
+
+    #[test]
+    fn a_key_is_a_verifier_of_jsonwebtoken() {
+        let random = SystemRandom::new();
+        let signing = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let pair = EcdsaKeyPair::generate(signing).unwrap();
+        let bound = BoundKey::parse(SignatureAlgorithm::Es256, pair.public_key().as_ref()).unwrap();
+        let good = pair.sign(&random, b"a.b").unwrap().as_ref().to_vec();
+        let bad = pair.sign(&random, b"a.c").unwrap().as_ref().to_vec();
+
+        let token = CompactToken::split("a.b.c").unwrap();
+        assert!(bound.verifies(&token.signing_input(), &good));
+        assert!(!bound.verifies(&token.signing_input(), &bad));
+
+        let Key::Named(key) = &bound.key else {
+            panic!("ES256 has a name")
+        };
+        let verifier: &dyn JwtVerifier = key;
+        assert_eq!(verifier.algorithm(), jsonwebtoken::Algorithm::ES256);
+        assert!(verifier.verify(b"a.b", &good).is_ok());
+        assert!(verifier.verify(b"a.b", &bad).is_err());
     }
 }

@@ -6,9 +6,7 @@ use super::reading::Reading;
 use super::table::{self, TableReader};
 use crate::config::document::Entry;
 use crate::config::problem::{Problem, quoted, with_causes};
-use crate::config::{
-    AttestorConfig, ClusterConfig, MAX_CLUSTERS, NamingConfig, PolicyPlace,
-};
+use crate::config::{AttestorConfig, ClusterConfig, MAX_CLUSTERS, NamingConfig, PolicyPlace};
 use crate::envelope::Envelope;
 use crate::namespace::AttestorName;
 use crate::spiffe_id::TrustDomain;
@@ -29,7 +27,11 @@ pub(super) fn attestor(
         .key
         .parse()
         .map_err(|error| {
-            let text = format!("bad attestor name {}: {}", quoted(&entry.key), with_causes(&error));
+            let text = format!(
+                "bad attestor name {}: {}",
+                quoted(&entry.key),
+                with_causes(&error)
+            );
             reading.note(Problem::error(place.clone(), text));
         })
         .ok();
@@ -39,17 +41,39 @@ pub(super) fn attestor(
             table.accept_rest();
             return None;
         };
-        let default = default_naming(method, PolicyPlace { policy: place, ..PolicyPlace::default() });
+        let default = default_naming(
+            method,
+            PolicyPlace {
+                policy: place,
+                ..PolicyPlace::default()
+            },
+        );
         let least_id_bytes = trust_domain.map_or(1, |trust_domain| {
             // The shortest ID has one segment of one character.
             format!("spiffe://{trust_domain}/spire/agent/{}/x", entry.key).len()
         });
-        let naming = naming(table, &default, Some(&default.source), least_id_bytes)
-            .unwrap_or(default);
+        let naming =
+            naming(table, &default, Some(&default.source), least_id_bytes).unwrap_or(default);
+        let most = naming.envelope.max_id_bytes;
+        if most < least_id_bytes {
+            // A written `max_id_bytes` has been judged where it stands.
+            let text = format!(
+                "attestor {} can give no ID: the shortest has {least_id_bytes} bytes, \
+                 and {most} bytes are allowed",
+                quoted(&entry.key)
+            );
+            let place = table.place();
+            table.note(Problem::error(place, text).with_help("raise `envelope.max_id_bytes`"));
+        }
         let clusters = match method {
             Method::K8sSat => clusters(table, &naming, least_id_bytes),
         };
-        Some(AttestorConfig { name: name?, method, naming, clusters: clusters? })
+        Some(AttestorConfig {
+            name: name?,
+            method,
+            naming,
+            clusters: clusters?,
+        })
     })
     .flatten()
 }
@@ -59,8 +83,11 @@ fn method(table: &mut TableReader<'_, '_>, name: &str) -> Option<Method> {
         let method = name.parse().ok();
         if method.is_none() {
             let place = table.place();
-            let text = format!("attestor {} needs a `type`, since its name is not one", quoted(name));
-            table.note(Problem::error(place, text).with_help(format!("the types are {METHODS}")));
+            let text = format!(
+                "attestor {} needs a `type`, since its name is not one",
+                quoted(name)
+            );
+            table.note(Problem::error(place, text).with_help(format!("known types: {METHODS}")));
         }
         return method;
     }
@@ -68,9 +95,7 @@ fn method(table: &mut TableReader<'_, '_>, name: &str) -> Option<Method> {
     let method = written.value.parse().ok();
     if method.is_none() {
         let text = format!("unknown attestor type {}", quoted(written.value));
-        table.note(
-            Problem::error(written.span, text).with_help(format!("the types are {METHODS}")),
-        );
+        table.note(Problem::error(written.span, text).with_help(format!("known types: {METHODS}")));
     }
     method
 }
@@ -105,7 +130,10 @@ fn clusters(
         return None;
     }
     if entries.len() > MAX_CLUSTERS {
-        let text = format!("{} clusters, at most {MAX_CLUSTERS} are allowed", entries.len());
+        let text = format!(
+            "{} clusters, at most {MAX_CLUSTERS} are allowed",
+            entries.len()
+        );
         table.note(Problem::error(place, text));
         return None;
     }
@@ -114,5 +142,9 @@ fn clusters(
         .map(|entry| cluster::cluster(table.reading(), entry, naming, least_id_bytes))
         .collect();
     // Empty here only when `clusters` is no table, which has been noted.
-    if clusters.is_empty() { None } else { clusters.into_iter().collect() }
+    if clusters.is_empty() {
+        None
+    } else {
+        clusters.into_iter().collect()
+    }
 }

@@ -69,10 +69,16 @@ pub(super) fn cluster(
 }
 
 fn keys(table: &mut TableReader<'_, '_>, name: &str) -> Option<KeySet> {
-    match (table.entry("service_account_key_file"), table.entry("jwks_file")) {
+    match (
+        table.entry("service_account_key_file"),
+        table.entry("jwks_file"),
+    ) {
         (None, None) => {
             let place = table.place();
-            let text = format!("cluster {} configuration missing service account key file", quoted(name));
+            let text = format!(
+                "cluster {} configuration missing service account key file",
+                quoted(name)
+            );
             table.note(Problem::error(place, text).with_help(
                 "give `service_account_key_file` (PEM) or `jwks_file` (the cluster's JWKS)",
             ));
@@ -123,7 +129,10 @@ fn load<T, E: Error>(
         .and_then(|bytes| parse(&bytes).map_err(|error| with_causes(&error)));
     loaded
         .map_err(|reason| {
-            let text = format!("failed to load {what} from {}: {reason}", quoted(path.value));
+            let text = format!(
+                "failed to load {what} from {}: {reason}",
+                quoted(path.value)
+            );
             table.note(Problem::error(path.span, text));
         })
         .ok()
@@ -146,7 +155,10 @@ fn allowed(table: &mut TableReader<'_, '_>, name: &str) -> Option<Vec<AllowedSer
     }
     let list = table.strings(key, example)?;
     if list.value.is_empty() {
-        table.note(Problem { span: Some(list.span), ..none() });
+        table.note(Problem {
+            span: Some(list.span),
+            ..none()
+        });
         return None;
     }
     table.each(list.value, |account| {
@@ -190,7 +202,10 @@ fn audience(table: &mut TableReader<'_, '_>, name: &str) -> Vec<String> {
         // It could be taken for "no audience is checked" or for "no token is accepted".
         table.note(Problem::error(list.span, "`audience` has no entry").with_help(help));
     }
-    list.value.into_iter().map(|audience| audience.value.to_owned()).collect()
+    list.value
+        .into_iter()
+        .map(|audience| audience.value.to_owned())
+        .collect()
 }
 
 fn allow_unexpiring_tokens(table: &mut TableReader<'_, '_>, name: &str) -> bool {
@@ -210,12 +225,18 @@ fn allow_unexpiring_tokens(table: &mut TableReader<'_, '_>, name: &str) -> bool 
 /// SPIRE's keys for asking the cluster's API server.
 fn token_review(table: &mut TableReader<'_, '_>, name: &str) {
     let unavailable = |span| {
-        let text = format!("cluster {} asks for TokenReview, which is not available yet", quoted(name));
+        let text = format!(
+            "cluster {} asks for TokenReview, which is not available yet",
+            quoted(name)
+        );
         Problem::error(span, text)
             .with_help("give the cluster's keys in `service_account_key_file` or `jwks_file`")
     };
     // What SPIRE's users have written out asks for nothing.
-    if let Some(review) = table.boolean("use_token_review_api_validation").filter(|review| review.value) {
+    if let Some(review) = table
+        .boolean("use_token_review_api_validation")
+        .filter(|review| review.value)
+    {
         table.note(unavailable(review.span));
     }
     if let Some(entry) = table.entry("kube_config_file") {

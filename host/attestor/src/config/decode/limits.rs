@@ -18,26 +18,53 @@ pub(super) fn limits(table: &mut TableReader<'_, '_>, base: &Limits) -> Limits {
     }
     // Written out without `..`, so that a new limit cannot lack a key.
     Limits {
-        component_bytes: or(table.bytes("component_bytes", 1 << 10..=64 << 20), base.component_bytes),
+        component_bytes: or(
+            table.bytes("component_bytes", 1 << 10..=64 << 20),
+            base.component_bytes,
+        ),
         nesting: or(table.count("nesting", 1..=10_000), base.nesting),
         functions: or(table.count("functions", 1..=1_000_000), base.functions),
-        function_bytes: or(table.bytes("function_bytes", 64..=16 << 20), base.function_bytes),
+        function_bytes: or(
+            table.bytes("function_bytes", 64..=16 << 20),
+            base.function_bytes,
+        ),
         locals: or(table.count("locals", 1..=10_000_000), base.locals),
         // `{}` has two bytes.
-        settings_bytes: or(table.bytes("settings_bytes", 2..=1 << 20), base.settings_bytes),
+        settings_bytes: or(
+            table.bytes("settings_bytes", 2..=1 << 20),
+            base.settings_bytes,
+        ),
         fuel: or(table.number("fuel", 1..=MAX_FUEL), base.fuel),
-        configure_fuel: or(table.number("configure_fuel", 1..=MAX_FUEL), base.configure_fuel),
+        configure_fuel: or(
+            table.number("configure_fuel", 1..=MAX_FUEL),
+            base.configure_fuel,
+        ),
         deadline: or(
-            table.duration("deadline", Duration::from_millis(1)..=Duration::from_secs(60)),
+            table.duration(
+                "deadline",
+                Duration::from_millis(1)..=Duration::from_secs(60),
+            ),
             base.deadline,
         ),
         // A memory grows by pages of 64 KiB.
-        memory_bytes: or(table.bytes("memory_bytes", 64 << 10..=1 << 30), base.memory_bytes),
-        table_elements: or(table.count("table_elements", 1..=10_000_000), base.table_elements),
+        memory_bytes: or(
+            table.bytes("memory_bytes", 64 << 10..=1 << 30),
+            base.memory_bytes,
+        ),
+        table_elements: or(
+            table.count("table_elements", 1..=10_000_000),
+            base.table_elements,
+        ),
         instances: or(table.count("instances", 1..=1_000), base.instances),
         memories: or(table.count("memories", 1..=100), base.memories),
         tables: or(table.count("tables", 1..=100), base.tables),
-        stack_bytes: or(table.bytes("stack_bytes", Limits::STACK_BYTES), base.stack_bytes),
-        lifted_bytes: or(table.bytes("lifted_bytes", 1 << 10..=16 << 20), base.lifted_bytes),
+        stack_bytes: or(
+            table.bytes("stack_bytes", Limits::STACK_BYTES),
+            base.stack_bytes,
+        ),
+        lifted_bytes: or(
+            table.bytes("lifted_bytes", 1 << 10..=16 << 20),
+            base.lifted_bytes,
+        ),
     }
 }

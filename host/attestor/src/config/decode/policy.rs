@@ -4,8 +4,8 @@ use super::envelope::envelope;
 use super::limits::limits;
 use super::table::TableReader;
 use crate::config::document::{Value, wrong_type};
-use crate::config::problem::{Problem, quoted, with_causes};
 use crate::config::nearest::nearest;
+use crate::config::problem::{Problem, quoted, with_causes};
 use crate::config::{NamingConfig, PolicyPlace};
 use nameplate_policy::{BUILTINS, Builtin, Digest, PolicySource};
 use std::ops::Range;
@@ -23,15 +23,19 @@ pub(super) fn naming(
     default_source: Option<&PolicySource>,
     least_id_bytes: usize,
 ) -> Option<NamingConfig> {
-    let written = [table.has("policy"), table.has("envelope"), table.has("limits")];
+    let written = [
+        table.has("policy"),
+        table.has("envelope"),
+        table.has("limits"),
+    ];
     if written == [false; 3] {
         return None;
     }
     let mut naming = base.clone();
     policy(table, &mut naming, default_source);
-    if let Some(envelope) =
-        table.table("envelope", |table| envelope(table, &base.envelope, least_id_bytes))
-    {
+    if let Some(envelope) = table.table("envelope", |table| {
+        envelope(table, &base.envelope, least_id_bytes)
+    }) {
         naming.envelope = envelope;
     }
     if let Some(limits) = table.table("limits", |table| limits(table, &base.limits)) {
@@ -78,7 +82,9 @@ fn source(
             PolicySource::File(path) => {
                 naming.source = PolicySource::File(table.reading().file(&path));
             }
-            source @ (PolicySource::Builtin(_) | PolicySource::Entry(..) | PolicySource::Bytes(_)) => {
+            source @ (PolicySource::Builtin(_)
+            | PolicySource::Entry(..)
+            | PolicySource::Bytes(_)) => {
                 naming.source = source;
             }
         }
@@ -86,9 +92,11 @@ fn source(
         naming.source = default.clone();
     } else if !table.has("source") {
         let place = table.place();
-        table.note(Problem::error(place, "missing key `source`").with_help(
-            "the policy of a cluster takes the place of the attestor's whole policy",
-        ));
+        table.note(
+            Problem::error(place, "missing key `source`").with_help(
+                "the policy of a cluster takes the place of the attestor's whole policy",
+            ),
+        );
     }
 }
 
@@ -98,7 +106,11 @@ fn no_builtin(name: &str, span: Range<usize>) -> Problem {
         Some(name) => format!("did you mean `builtin:{name}`?"),
         None => format!("the built-in policies are `{}`", known.join("`, `")),
     };
-    Problem::error(span, format!("there is no built-in policy {}", quoted(name))).with_help(help)
+    Problem::error(
+        span,
+        format!("there is no built-in policy {}", quoted(name)),
+    )
+    .with_help(help)
 }
 
 fn digest(table: &mut TableReader<'_, '_>, naming: &mut NamingConfig) {
@@ -107,7 +119,11 @@ fn digest(table: &mut TableReader<'_, '_>, naming: &mut NamingConfig) {
         let parsed: Result<Digest, _> = written.value.parse();
         parsed
             .map_err(|error| {
-                let text = format!("{} is no digest: {}", quoted(written.value), with_causes(&error));
+                let text = format!(
+                    "{} is no digest: {}",
+                    quoted(written.value),
+                    with_causes(&error)
+                );
                 table.note(Problem::error(written.span, text));
             })
             .ok()

@@ -74,14 +74,22 @@ mod tests {
     #[test]
     fn problems_come_in_the_order_of_the_text() {
         let mut reading = Reading::new(Path::new("base"));
-        for (span, message) in [(Some(5..6), "c"), (Some(1..9), "b"), (None, "a"), (Some(5..9), "d")] {
+        for (span, message) in [
+            (Some(5..6), "c"),
+            (Some(1..9), "b"),
+            (None, "a"),
+            (Some(5..9), "d"),
+        ] {
             reading.note(Problem::error(span, message));
         }
         assert_eq!(reading.file(Path::new("x")), Path::new("base/x"));
         assert_eq!(reading.file(Path::new("/x")), Path::new("/x"));
         assert_eq!(reading.file(Path::new("x")), Path::new("base/x"));
         let (problems, files) = reading.finish();
-        let order: String = problems.iter().map(|problem| problem.message.as_str()).collect();
+        let order: String = problems
+            .iter()
+            .map(|problem| problem.message.as_str())
+            .collect();
         assert_eq!(order, "abcd");
         assert_eq!(files, [Path::new("base/x"), Path::new("/x")]);
     }
@@ -96,6 +104,9 @@ mod tests {
         let (problems, _) = reading.finish();
         assert_eq!(problems.len(), MAX_PROBLEMS + 1);
         assert_eq!(problems[0].message, "e");
-        assert_eq!(problems[MAX_PROBLEMS].message, "21 more problems are not shown");
+        assert_eq!(
+            problems[MAX_PROBLEMS].message,
+            "21 more problems are not shown"
+        );
     }
 }

@@ -103,7 +103,10 @@ impl<'d> TableReader<'d, '_> {
         let given = self.has(key);
         if !given {
             let place = self.place();
-            self.note(Problem::error(place, format!("missing key {}", quoted(key))));
+            self.note(Problem::error(
+                place,
+                format!("missing key {}", quoted(key)),
+            ));
         }
         given
     }
@@ -162,7 +165,7 @@ impl<'d> TableReader<'d, '_> {
         };
         let texts: Vec<_> = items
             .iter()
-            .map(|item| self.keep(string_of(key, item)))
+            .map(|item| self.keep(item_of(key, item)))
             .collect();
         Some(Field {
             value: texts.into_iter().collect::<Option<_>>()?,
@@ -198,7 +201,11 @@ impl<'d> TableReader<'d, '_> {
                 Ok(size) => in_range(key, size, &range, node, format_bytes),
                 Err(reason) => Err(Problem::error(
                     node.span.clone(),
-                    format!("{} is not a size for {}: {reason}", quoted(text), quoted(key)),
+                    format!(
+                        "{} is not a size for {}: {reason}",
+                        quoted(text),
+                        quoted(key)
+                    ),
                 )
                 .with_help(r#"write bytes as an integer, or with a unit as in "512 KiB""#)),
             },
@@ -302,6 +309,22 @@ fn string_of<'d>(key: &str, node: &'d Node) -> Result<Field<&'d str>, Problem> {
     }
 }
 
+fn item_of<'d>(key: &str, node: &'d Node) -> Result<Field<&'d str>, Problem> {
+    let span = node.span.clone();
+    match node.value.as_str() {
+        Some("") => Err(Problem::error(
+            span,
+            format!("an entry of {} is empty", quoted(key)),
+        )),
+        Some(value) => Ok(Field { value, span }),
+        None => {
+            let found = node.value.kind();
+            let text = format!("expected a string in {}, found {found}", quoted(key));
+            Err(Problem::error(span, text))
+        }
+    }
+}
+
 fn in_range(
     key: &str,
     number: impl TryInto<u64> + std::fmt::Display + Copy,
@@ -319,7 +342,10 @@ fn in_range(
     let (least, most) = (format(*range.start()), format(*range.end()));
     Err(Problem::error(
         span,
-        format!("{} must be between {least} and {most}, found {found}", quoted(key)),
+        format!(
+            "{} must be between {least} and {most}, found {found}",
+            quoted(key)
+        ),
     ))
 }
 

@@ -1,0 +1,177 @@
+//! All attestors of one configuration file, reloaded as a whole.
+
+use crate::attestor::Attestor;
+use crate::config::{AttestorConfig, Config, Problems};
+use crate::generation::Generation;
+use crate::watch::{WatchError, WatchOptions, Watcher};
+use arc_swap::ArcSwap;
+use nameplate_policy::Sandbox;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The attestors that a configuration file describes.
+#[derive(Debug)]
+pub struct Attestors {
+    path: PathBuf,
+    sandbox: Sandbox,
+    by_name: ArcSwap<BTreeMap<String, Arc<Attestor>>>,
+    /// What was last read. Held while a reload is under way, so that an older
+    /// file can't replace a newer one.
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    files: Vec<PathBuf>,
+    warnings: Problems,
+}
+
+/// What a reload put in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// Attestors that serve now, with the number of their generation.
+    pub serving: Vec<(String, u64)>,
+    /// Attestors that the file no longer describes.
+    pub removed: Vec<String>,
+}
+
+/// What became of a change that the watcher saw.
+#[derive(Clone, Debug)]
+pub enum WatchEvent {
+    /// The new generation serves.
+    Swapped(Reload),
+    /// The candidate is refused; the generation before it goes on serving.
+    Refused(Problems),
+}
+
+impl Attestors {
+    /// Reads the configuration at `path` and loads every policy it names.
+    ///
+    /// # Errors
+    /// Every problem found, each with its place in the file.
+    pub fn open(path: &Path, sandbox: Sandbox) -> Result<Self, Problems> {
+        let config = Config::read(path)?;
+        let by_name = load(&config, &sandbox)?
+            .into_iter()
+            .map(|(name, generation)| (name, Arc::new(Attestor::new(generation))))
+            .collect();
+        Ok(Self {
+            path: path.to_owned(),
+            sandbox,
+            by_name: ArcSwap::from_pointee(by_name),
+            state: Mutex::new(State {
+                files: config.files,
+                warnings: config.warnings,
+            }),
+        })
+    }
+
+    /// The attestor called `name`.
+    pub fn named(&self, name: &str) -> Option<Arc<Attestor>> {
+        self.by_name.load().get(name).cloned()
+    }
+
+    /// Names of all attestors, sorted.
+    pub fn names(&self) -> Vec<String> {
+        self.by_name.load().keys().cloned().collect()
+    }
+
+    /// The files that decide: the configuration, keys, certificates, policies.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.state().files.clone()
+    }
+
+    /// What the configuration says that does less than the operator may think.
+    pub fn warnings(&self) -> Problems {
+        self.state().warnings.clone()
+    }
+
+    /// Reads everything again and puts it in place, all of it or nothing.
+    ///
+    /// # Errors
+    /// Every problem found; what served before goes on serving.
+    pub fn reload(&self) -> Result<Reload, Problems> {
+        let mut state = self.state();
+        let candidate = Config::read(&self.path).and_then(|config| {
+            let generations = load(&config, &self.sandbox)?;
+            Ok((config, generations))
+        });
+        let (config, generations) = candidate.inspect_err(|problems| {
+            // A change of any of these may be the cure.
+            if !problems.files.is_empty() {
+                state.files.clone_from(&problems.files);
+            }
+        })?;
+        let before = self.by_name.load_full();
+        let mut serving = Vec::new();
+        let after: BTreeMap<_, _> = generations
+            .into_iter()
+            .map(|(name, generation)| {
+                let attestor = match before.get(&name) {
+                    Some(attestor) => {
+                        serving.push((name.clone(), attestor.swap(generation)));
+                        Arc::clone(attestor)
+                    }
+                    None => {
+                        serving.push((name.clone(), 1));
+                        Arc::new(Attestor::new(generation))
+                    }
+                };
+                (name, attestor)
+            })
+            .collect();
+        let gone = |name: &&String| !after.contains_key(*name);
+        let removed = before.keys().filter(gone).cloned().collect();
+        self.by_name.store(Arc::new(after));
+        *state = State {
+            files: config.files,
+            warnings: config.warnings,
+        };
+        Ok(Reload { serving, removed })
+    }
+
+    /// Reloads whenever the contents of a file that decides change, until the
+    /// watcher is dropped. `on_event` runs on the watcher's thread.
+    ///
+    /// # Errors
+    /// [`WatchError`] when watching cannot begin.
+    pub fn watch(
+        self: &Arc<Self>,
+        options: WatchOptions,
+        on_event: impl Fn(WatchEvent) + Send + 'static,
+    ) -> Result<Watcher, WatchError> {
+        let attestors = Arc::clone(self);
+        Watcher::spawn(options, self.files(), move || {
+            on_event(match attestors.reload() {
+                Ok(reload) => WatchEvent::Swapped(reload),
+                Err(problems) => WatchEvent::Refused(problems),
+            });
+            attestors.files()
+        })
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Loads every attestor, and finds the problems of all of them.
+fn load(config: &Config, sandbox: &Sandbox) -> Result<Vec<(String, Generation)>, Problems> {
+    let load = |attestor: &AttestorConfig| -> Result<_, Problems> {
+        let generation = Generation::load(config, attestor, sandbox)?;
+        Ok((attestor.name.to_string(), generation))
+    };
+    let (good, bad): (Vec<_>, Vec<_>) = config.attestors.iter().map(load).partition(Result::is_ok);
+    let mut all: Option<Problems> = None;
+    for problems in bad.into_iter().filter_map(Result::err) {
+        match &mut all {
+            Some(all) => all.list.extend(problems.list),
+            None => all = Some(problems),
+        }
+    }
+    match all {
+        Some(problems) => Err(problems),
+        None => Ok(good.into_iter().filter_map(Result::ok).collect()),
+    }
+}

@@ -1,0 +1,124 @@
+//! Why an attestation ended without an identity.
+//!
+//! Three failures, never confused: the evidence was *rejected* (the peer's
+//! part), the policy *denied* (a decision), or there was a *fault* (the
+//! operator's, the policy author's or ours). Two audiences: the peer is told
+//! a reason code and one fixed sentence, the operator reads the whole chain.
+
+use crate::envelope::AdmitError;
+use crate::naming::PolicyLabel;
+use nameplate_evidence::EvidenceError;
+use nameplate_policy::{Denial, PolicyFault};
+use std::fmt;
+use std::sync::Arc;
+
+/// Why an attestation ended without an identity.
+#[derive(Debug, thiserror::Error)]
+pub enum AttestError {
+    /// The evidence does not prove what it claims.
+    #[error("evidence rejected")]
+    Rejected(#[source] EvidenceError),
+    /// The subject was proven, and the policy gives it no name.
+    #[error("policy {policy} denied this subject ({}): {}", denial.code, denial.detail)]
+    Denied {
+        /// The policy that decided.
+        policy: Arc<PolicyLabel>,
+        /// Its decision.
+        denial: Denial,
+    },
+    /// The policy gave no usable answer.
+    #[error("policy {policy} failed")]
+    PolicyFailed {
+        /// The policy that failed.
+        policy: Arc<PolicyLabel>,
+        /// How.
+        #[source]
+        fault: PolicyFault,
+    },
+    /// The policy answered with something that the envelope does not allow.
+    #[error("policy {policy} derived an unusable identity")]
+    NotAdmitted {
+        /// The policy that answered.
+        policy: Arc<PolicyLabel>,
+        /// What is wrong with its answer.
+        #[source]
+        error: AdmitError,
+    },
+}
+
+/// Whose part a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// The peer's: its evidence does not hold.
+    Rejected,
+    /// Nobody's: the policy decided so.
+    Denied,
+    /// The operator's, the policy author's or ours.
+    Fault,
+}
+
+impl AttestError {
+    /// Whose part it is.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Rejected(_) => Failure::Rejected,
+            Self::Denied { .. } => Failure::Denied,
+            Self::PolicyFailed { .. } | Self::NotAdmitted { .. } => Failure::Fault,
+        }
+    }
+
+    /// Stable code of the exact failure, for logs and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Rejected(error) => error.reason(),
+            Self::Denied { .. } => "policy_denied",
+            Self::PolicyFailed { fault, .. } => fault.reason(),
+            Self::NotAdmitted { error, .. } => error.reason(),
+        }
+    }
+
+    /// What the peer is told: the reason code and a sentence that says
+    /// nothing about the policy, the configuration or other peers.
+    pub fn peer_message(&self) -> PeerMessage {
+        PeerMessage {
+            reason: self.reason(),
+            failure: self.failure(),
+        }
+    }
+
+    /// The whole chain on one line, for the operator.
+    pub fn chain(&self) -> String {
+        chain(self)
+    }
+}
+
+/// What a peer may be told about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerMessage {
+    reason: &'static str,
+    failure: Failure,
+}
+
+impl fmt::Display for PeerMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sentence = match self.failure {
+            Failure::Rejected => "the evidence was rejected",
+            Failure::Denied => "the policy gives this subject no identity",
+            Failure::Fault => "the attestor could not decide",
+        };
+        write!(f, "{}: {sentence}", self.reason)
+    }
+}
+
+/// `error` and its causes, joined by `: `.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}

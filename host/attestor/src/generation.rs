@@ -1,0 +1,143 @@
+//! Everything an attestor decides with, replaced as a whole.
+
+use crate::config::{AttestorConfig, Config, NamingConfig, Problem, Problems};
+use crate::naming::{Naming, NamingError};
+use crate::namespace::Namespace;
+use nameplate_evidence::TokenVerifier;
+use nameplate_policy::{LoadError, PolicyRequest, PolicySource, Sandbox};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What an attestor decides with: whom it trusts, which policies name what
+/// was proven, and within which envelopes.
+///
+/// A generation never changes. A change of any part makes a new one, and an
+/// attestation runs on one generation from beginning to end.
+#[derive(Debug)]
+pub struct Generation {
+    pub(crate) namespace: Namespace,
+    pub(crate) verifier: TokenVerifier,
+    pub(crate) naming: Arc<Naming>,
+    pub(crate) by_cluster: HashMap<String, Arc<Naming>>,
+}
+
+impl Generation {
+    /// A generation that names every subject the same way.
+    pub fn new(namespace: Namespace, verifier: TokenVerifier, naming: Naming) -> Self {
+        Self {
+            namespace,
+            verifier,
+            naming: Arc::new(naming),
+            by_cluster: HashMap::new(),
+        }
+    }
+
+    /// The same, with a naming of its own for one cluster.
+    #[must_use]
+    pub fn with_cluster(mut self, cluster: impl Into<String>, naming: Naming) -> Self {
+        self.by_cluster.insert(cluster.into(), Arc::new(naming));
+        self
+    }
+
+    /// The space that its identities lie in.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// How the subjects of `cluster` are named.
+    pub fn naming(&self, cluster: Option<&str>) -> &Arc<Naming> {
+        cluster
+            .and_then(|cluster| self.by_cluster.get(cluster))
+            .unwrap_or(&self.naming)
+    }
+
+    /// Loads every policy that an attestor's configuration names.
+    ///
+    /// # Errors
+    /// Every problem found, each with its place in the configuration.
+    pub fn load(
+        config: &Config,
+        attestor: &AttestorConfig,
+        sandbox: &Sandbox,
+    ) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let mut load = |naming: &NamingConfig| match load_naming(naming, sandbox) {
+            Ok(naming) => Some(Arc::new(naming)),
+            Err(list) => {
+                problems.extend(list);
+                None
+            }
+        };
+        // Clusters that all name for themselves leave the attestor's own unused.
+        let naming = load(&attestor.naming);
+        let by_cluster: HashMap<_, _> = attestor
+            .clusters
+            .iter()
+            .filter_map(|cluster| {
+                let own = cluster.naming.as_ref()?;
+                Some((cluster.trust.name.clone(), load(own)?))
+            })
+            .collect();
+        match naming {
+            Some(naming) if problems.is_empty() => Ok(Self {
+                namespace: Namespace {
+                    trust_domain: config.trust_domain.clone(),
+                    attestor: attestor.name.clone(),
+                },
+                verifier: TokenVerifier::new(
+                    attestor.clusters.iter().map(|cluster| cluster.trust.clone()),
+                ),
+                naming,
+                by_cluster,
+            }),
+            _ => {
+                let mut problems = config.source.problems(problems);
+                problems.files.clone_from(&config.files);
+                Err(problems)
+            }
+        }
+    }
+}
+
+fn load_naming(config: &NamingConfig, sandbox: &Sandbox) -> Result<Naming, Vec<Problem>> {
+    let request = PolicyRequest {
+        source: config.source.clone(),
+        digest: config.digest,
+        settings: config.settings.clone(),
+        limits: config.limits.clone(),
+    };
+    Naming::load(sandbox, &request, config.envelope.clone())
+        .map_err(|error| problems(config, &request.source, &error))
+}
+
+/// Puts an error where the operator can mend it.
+fn problems(config: &NamingConfig, source: &PolicySource, error: &NamingError) -> Vec<Problem> {
+    let place = &config.place;
+    let whole = |span| {
+        let message = format!("policy {source}: {}", crate::error::chain(error));
+        vec![Problem::error(span, message)]
+    };
+    match error {
+        NamingError::Load(LoadError::Settings(list)) => list
+            .iter()
+            .map(|problem| {
+                let message = format!("policy {source}: {}", problem.message);
+                Problem::error(place.setting(&problem.pointer), message)
+            })
+            .collect(),
+        NamingError::Load(LoadError::SettingsShape(_) | LoadError::Configure(_)) => {
+            whole(place.settings())
+        }
+        NamingError::Load(LoadError::DigestMismatch { .. }) => whole(place.digest()),
+        NamingError::Load(
+            LoadError::Unreadable(_)
+            | LoadError::UnknownBuiltin { .. }
+            | LoadError::TooLarge { .. }
+            | LoadError::Contract(_)
+            | LoadError::Structure(_)
+            | LoadError::Compile(_),
+        )
+        | NamingError::CasesMalformed(_)
+        | NamingError::CasesFailed { .. } => whole(place.source()),
+    }
+}

@@ -1,0 +1,114 @@
+//! A policy together with the envelope that its answers must fit.
+
+use crate::cases::{self, CaseFailure};
+use crate::envelope::Envelope;
+use nameplate_policy::{
+    Digest, LoadError, Manifest, Policy, PolicyRequest, PolicySource, Sandbox,
+};
+use std::fmt;
+use std::sync::Arc;
+
+/// How subjects are named: a loaded policy in its envelope.
+#[derive(Debug)]
+pub struct Naming {
+    pub(crate) policy: Policy,
+    pub(crate) envelope: Envelope,
+    pub(crate) label: Arc<PolicyLabel>,
+}
+
+impl Naming {
+    /// Loads a policy, and runs the cases that its component carries. (Those
+    /// of a built-in policy were run when the host was built.)
+    ///
+    /// # Errors
+    /// [`NamingError`]; nothing of the policy is kept.
+    pub fn load(
+        sandbox: &Sandbox,
+        request: &PolicyRequest,
+        envelope: Envelope,
+    ) -> Result<Self, NamingError> {
+        let (component, digest) = request.source.read(request.digest, &request.limits)?;
+        // One read: what the cases prove is what will serve.
+        let pinned = PolicyRequest {
+            source: PolicySource::Bytes(component.clone()),
+            digest: Some(digest),
+            ..request.clone()
+        };
+        let policy = Policy::load(sandbox, &pinned)?;
+        if !matches!(request.source, PolicySource::Builtin(_)) {
+            cases::prove(sandbox, &component, policy.manifest(), policy.limits())?;
+        }
+        Ok(Self {
+            label: Arc::new(PolicyLabel::new(&request.source, policy.manifest(), digest)),
+            policy,
+            envelope,
+        })
+    }
+
+    /// The loaded policy.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What the policy may answer.
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// Which policy it is.
+    pub fn label(&self) -> &Arc<PolicyLabel> {
+        &self.label
+    }
+}
+
+/// Which policy decided: for logs, reports and answers.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct PolicyLabel {
+    /// Its name; where the component says none, its source.
+    pub name: String,
+    /// Its version, where the component says one.
+    pub version: Option<String>,
+    /// Digest of its component.
+    pub digest: Digest,
+}
+
+impl PolicyLabel {
+    fn new(source: &PolicySource, manifest: &Manifest, digest: Digest) -> Self {
+        Self {
+            name: manifest.name.clone().unwrap_or_else(|| source.to_string()),
+            version: manifest.version.clone(),
+            digest,
+        }
+    }
+}
+
+impl fmt::Display for PolicyLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.name)?;
+        match &self.version {
+            Some(version) => write!(f, " {version}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a policy cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum NamingError {
+    /// It could not be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The component's cases cannot be read.
+    #[error("the component's cases cannot be read")]
+    CasesMalformed(#[source] serde_json::Error),
+    /// It fails its own cases.
+    #[error("the policy fails {} of its own {total} cases; the first: {first}", failures.len())]
+    CasesFailed {
+        /// Cases that it was given.
+        total: usize,
+        /// Those that failed.
+        failures: Vec<CaseFailure>,
+        /// The first failure, in words.
+        first: String,
+    },
+}

@@ -1,0 +1,394 @@
+//! Configurations and what is said about them.
+//!
+//! Each file of `config/bad` is refused and each of `config/warned` is read;
+//! the file of the same name ending in `.expected` holds the problems as they
+//! are shown. `BLESS=1` writes them anew.
+
+use nameplate_attestor::config::{Config, Problem, Problems};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+fn folder() -> PathBuf {
+    // A relative path, so that messages that repeat it are the same everywhere.
+    PathBuf::from("tests/config")
+}
+
+/// Goes through the cases of a folder; `said` gives what is said of one.
+#[expect(clippy::unwrap_used, reason = "a test")]
+fn golden(kind: &str, said: impl Fn(&Path) -> Problems) {
+    let bless = env::var_os("BLESS").is_some();
+    let mut names: BTreeSet<PathBuf> = BTreeSet::new();
+    for entry in fs::read_dir(folder().join(kind)).unwrap() {
+        names.insert(entry.unwrap().path().with_extension(""));
+    }
+    assert!(!names.is_empty(), "no cases");
+    let mut different = Vec::new();
+    for name in names {
+        let mut shown = said(&name.with_extension("toml")).render(false);
+        if !shown.is_empty() {
+            shown.push('\n');
+        }
+        let expected = name.with_extension("expected");
+        if bless {
+            fs::write(expected, shown).unwrap();
+        } else if fs::read_to_string(&expected).unwrap_or_default() != shown {
+            different.push(format!("{}\n{shown}", expected.display()));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+#[expect(clippy::unwrap_used, reason = "a test")]
+fn read(path: &Path) -> Result<Config, Problems> {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    Config::from_toml(&fs::read_to_string(path).unwrap(), name, &folder())
+}
+
+#[test]
+fn bad_configurations_are_refused() {
+    golden("bad", |path| {
+        let Err(problems) = read(path) else {
+            panic!("{} is not refused", path.display());
+        };
+        assert!(problems.has_errors());
+        problems
+    });
+}
+
+#[test]
+fn doubtful_configurations_are_read_with_warnings() {
+    golden("warned", |path| {
+        let config = read(path).expect("only warnings");
+        assert!(!config.warnings.has_errors());
+        config.warnings
+    });
+}
+
+const GOOD: &str = r#"
+trust_domain = "example.org"
+
+[attestors.k8s_sat]
+policy   = { source = "builtin:template", settings = { path = ["{pod.uid}"], depth = 2 } }
+envelope = { leading = ["{cluster}"], max_selectors = 8, reserved = ["admin"] }
+limits   = { fuel = 2_000_000, deadline = "250ms", memory_bytes = "8 MiB" }
+
+[attestors.k8s_sat.clusters.production]
+service_account_key_file   = "keys/production.pem"
+service_account_allow_list = ["spire:spire-agent", "edge:agent"]
+issuer   = "https://kubernetes.default.svc.cluster.local"
+audience = ["spire-server", "other"]
+ca_file  = "keys/production-ca.pem"
+leeway   = "30s"
+
+[attestors.k8s_sat.clusters.staging]
+jwks_file                  = "keys/jwks.json"
+service_account_allow_list = ["spire:spire-agent"]
+issuer   = "https://staging.example.org"
+audience = ["spire-server"]
+policy   = { source = "policies/mine.wasm", digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000" }
+envelope = { max_id_bytes = 200, leading = [] }
+limits   = { fuel = 3_000_000 }
+
+[attestors.k8s_sat.clusters.bounded]
+service_account_key_file   = "keys/staging.pem"
+service_account_allow_list = ["spire:spire-agent"]
+issuer   = "https://bounded.example.org"
+audience = ["spire-server"]
+limits   = { stack_bytes = 65_536 }
+
+[attestors.factory]
+type = "k8s_sat"
+
+[attestors.factory.clusters.plant]
+service_account_key_file        = "keys/staging.pem"
+service_account_allow_list      = ["spire:spire-agent"]
+issuer                          = "https://plant.example.org"
+audience                        = ["spire-server"]
+use_token_review_api_validation = false
+"#;
+
+fn good() -> Config {
+    match Config::from_toml(GOOD, "good.toml", &folder()) {
+        Ok(config) => config,
+        Err(problems) => panic!("{}", problems.render(false)),
+    }
+}
+
+mod model {
+    use super::{folder, good};
+    use nameplate_attestor::Envelope;
+    use nameplate_policy::{Limits, PolicySource};
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    #[test]
+    fn attestors_and_clusters_keep_their_order() {
+        let config = good();
+        assert_eq!(config.trust_domain.as_str(), "example.org");
+        assert!(config.warnings.list.is_empty());
+        let names: Vec<_> = config
+            .attestors
+            .iter()
+            .map(|attestor| {
+                let clusters = attestor.clusters.iter();
+                let clusters: Vec<_> = clusters.map(|c| c.trust.name.as_str()).collect();
+                (attestor.name.as_str(), attestor.method.as_str(), clusters)
+            })
+            .collect();
+        assert_eq!(
+            names,
+            [
+                (
+                    "k8s_sat",
+                    "k8s_sat",
+                    vec!["production", "staging", "bounded"]
+                ),
+                ("factory", "k8s_sat", vec!["plant"]),
+            ]
+        );
+        let files = [
+            "keys/production.pem",
+            "keys/production-ca.pem",
+            "keys/jwks.json",
+            "policies/mine.wasm",
+            "keys/staging.pem",
+        ];
+        assert_eq!(config.files, files.map(|file| folder().join(file)));
+    }
+
+    #[test]
+    fn trust_is_what_was_written() {
+        let config = good();
+        let production = &config.attestors[0].clusters[0].trust;
+        assert_eq!(production.keys.len(), 1);
+        assert_eq!(
+            production.allowed,
+            ["spire:spire-agent", "edge:agent"].map(|a| a.parse().unwrap())
+        );
+        assert_eq!(
+            production.issuer.as_deref(),
+            Some("https://kubernetes.default.svc.cluster.local")
+        );
+        assert_eq!(production.audience, ["spire-server", "other"]);
+        assert_eq!(production.leeway, Duration::from_secs(30));
+        assert!(!production.allow_unexpiring_tokens);
+        assert_eq!(production.ca_thumbprint.as_ref().map(String::len), Some(64));
+        let staging = &config.attestors[0].clusters[1].trust;
+        assert_eq!(staging.keys.len(), 1);
+        assert_eq!(staging.leeway, Duration::from_secs(300));
+        assert_eq!(staging.ca_thumbprint, None);
+    }
+
+    #[test]
+    fn an_attestors_naming_starts_from_the_defaults() {
+        let config = good();
+        let naming = &config.attestors[0].naming;
+        assert!(matches!(&naming.source, PolicySource::Builtin(name) if name == "template"));
+        assert_eq!(
+            naming.settings,
+            serde_json::json!({"path": ["{pod.uid}"], "depth": 2})
+        );
+        assert_eq!(naming.digest, None);
+        assert_eq!(
+            naming.envelope,
+            Envelope {
+                leading: vec!["{cluster}".parse().unwrap()],
+                max_selectors: 8,
+                reserved: vec!["admin".to_owned()],
+                ..Envelope::default()
+            }
+        );
+        assert_eq!(
+            naming.limits,
+            Limits {
+                fuel: 2_000_000,
+                deadline: Duration::from_millis(250),
+                memory_bytes: 8 << 20,
+                ..Limits::default()
+            }
+        );
+        let plain = &config.attestors[1].naming;
+        assert!(matches!(&plain.source, PolicySource::Builtin(name) if name == "uuid"));
+        assert_eq!(plain.settings, serde_json::json!({}));
+        assert_eq!(plain.envelope, Envelope::default());
+        assert_eq!(plain.limits, Limits::default());
+    }
+
+    #[test]
+    fn a_clusters_naming_starts_from_the_attestors() {
+        let config = good();
+        let attestor = &config.attestors[0];
+        assert!(attestor.clusters[0].naming.is_none());
+        let staging = attestor.clusters[1].naming.as_ref().unwrap();
+        let path = folder().join("policies/mine.wasm");
+        assert!(matches!(&staging.source, PolicySource::File(file) if *file == path));
+        // The policy is another one, so it does not get the settings of the first.
+        assert_eq!(staging.settings, serde_json::json!({}));
+        assert_eq!(
+            staging.digest,
+            Some(format!("sha256:{}", "0".repeat(64)).parse().unwrap())
+        );
+        assert_eq!(
+            staging.envelope,
+            Envelope {
+                leading: Vec::new(),
+                max_id_bytes: 200,
+                ..attestor.naming.envelope.clone()
+            }
+        );
+        assert_eq!(
+            staging.limits,
+            Limits {
+                fuel: 3_000_000,
+                ..attestor.naming.limits.clone()
+            }
+        );
+        let bounded = attestor.clusters[2].naming.as_ref().unwrap();
+        assert!(matches!(&bounded.source, PolicySource::Builtin(name) if name == "template"));
+        assert_eq!(bounded.settings, attestor.naming.settings);
+        assert_eq!(bounded.envelope, attestor.naming.envelope);
+        assert_eq!(
+            bounded.limits,
+            Limits {
+                stack_bytes: 65_536,
+                ..attestor.naming.limits.clone()
+            }
+        );
+    }
+
+    #[test]
+    fn every_limit_has_its_key() {
+        let text = super::GOOD.replace(
+            "limits   = { fuel = 2_000_000, deadline = \"250ms\", memory_bytes = \"8 MiB\" }",
+            "limits = { component_bytes = 2001, nesting = 2, functions = 3, function_bytes = 104, locals = 5, \
+             settings_bytes = 6, fuel = 7, configure_fuel = 8, deadline = \"9ms\", memory_bytes = 100_010, \
+             table_elements = 11, instances = 12, memories = 13, tables = 14, stack_bytes = 100_015, lifted_bytes = 2016 }",
+        );
+        let config = super::Config::from_toml(&text, "", &PathBuf::from("tests/config")).unwrap();
+        assert_eq!(
+            config.attestors[0].naming.limits,
+            Limits {
+                component_bytes: 2001,
+                nesting: 2,
+                functions: 3,
+                function_bytes: 104,
+                locals: 5,
+                settings_bytes: 6,
+                fuel: 7,
+                configure_fuel: 8,
+                deadline: Duration::from_millis(9),
+                memory_bytes: 100_010,
+                table_elements: 11,
+                instances: 12,
+                memories: 13,
+                tables: 14,
+                stack_bytes: 100_015,
+                lifted_bytes: 2016,
+            }
+        );
+    }
+}
+
+#[test]
+fn every_limit_accepts_both_ends_of_its_range() {
+    // The ranges as the messages state them.
+    let zero = fs::read_to_string(folder().join("bad/limits_zero.expected")).unwrap();
+    let ranges: Vec<(&str, &str, &str)> = zero
+        .lines()
+        .filter_map(|line| line.strip_prefix("error: `"))
+        .map(|line| {
+            let (key, line) = line.split_once("` must be between ").unwrap();
+            let (least, line) = line.split_once(" and ").unwrap();
+            (key, least, line.split_once(", found").unwrap().0)
+        })
+        .collect();
+    assert_eq!(ranges.len(), 16);
+    for (key, least, most) in ranges {
+        for value in [least, most] {
+            let quoted = value.contains(char::is_alphabetic);
+            let value = if quoted {
+                format!("{value:?}")
+            } else {
+                value.to_owned()
+            };
+            let text = GOOD.replace(
+                "fuel = 2_000_000, deadline = \"250ms\", memory_bytes = \"8 MiB\"",
+                &format!("{key} = {value}"),
+            );
+            assert!(text.contains(&value));
+            if let Err(problems) = Config::from_toml(&text, "", &folder()) {
+                panic!("{}", problems.render(false));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_later_problem_gets_its_place() {
+    let config = good();
+    let place = &config.attestors[0].naming.place;
+    let problems = config.source.problems(vec![
+        Problem::error(place.setting("/path/0"), "there is no such fact"),
+        Problem::error(place.setting("/nothing"), "missing setting"),
+        Problem::error(config.attestors[1].naming.place.source(), "not loaded"),
+    ]);
+    assert_eq!(
+        problems.to_string(),
+        "good.toml:5:64: error: there is no such fact\n\
+         good.toml:5:54: error: missing setting\n\
+         good.toml:33:12: error: not loaded"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_problem_without_a_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("nameplate.toml");
+    let said = || {
+        let problems = Config::read(&path).unwrap_err();
+        assert_eq!(problems.files, [path.clone()]);
+        problems
+            .to_string()
+            .replace(&dir.path().display().to_string(), "DIR")
+    };
+    assert_eq!(
+        said(),
+        "DIR/nameplate.toml: error: cannot read `DIR/nameplate.toml`: No such file or directory (os error 2)"
+    );
+    fs::write(&path, vec![b'#'; (1 << 20) + 1]).unwrap();
+    assert_eq!(
+        said(),
+        "DIR/nameplate.toml: error: cannot read `DIR/nameplate.toml`: larger than 1048576 bytes"
+    );
+    fs::write(&path, b"a = 1\nb = \"\xff\"").unwrap();
+    assert_eq!(
+        said(),
+        "DIR/nameplate.toml:2:6: error: the file is not UTF-8 text"
+    );
+}
+
+#[test]
+fn paths_start_at_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("nameplate.toml");
+    fs::write(&path, GOOD).unwrap();
+    let missing = Config::read(&path).unwrap_err();
+    let key = dir.path().join("keys/production.pem");
+    assert_eq!(missing.files[..2], [path.clone(), key]);
+    fs::create_dir(dir.path().join("keys")).unwrap();
+    for file in fs::read_dir(folder().join("keys")).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), dir.path().join("keys").join(file.file_name())).unwrap();
+    }
+    let config = Config::read(&path).unwrap();
+    assert_eq!(config.files[0], path);
+    assert_eq!(config.files, missing.files);
+}
+
+#[test]
+fn a_text_beyond_the_limit_is_not_parsed() {
+    let text = format!("{GOOD}\n{}", "#".repeat(1 << 20));
+    let problems = Config::from_toml(&text, "n", &folder()).unwrap_err();
+    assert_eq!(problems.to_string(), "n: error: larger than 1048576 bytes");
+}
