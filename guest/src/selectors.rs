@@ -130,3 +130,80 @@ fn of_service_account(account: &ServiceAccount, keep: Keep) -> Vec<String> {
 fn of_label(prefix: &str, label: &Label) -> String {
     [prefix, &label.key, ":", &label.value].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    fn keep(names: Vec<Name>) -> Keep {
+        Keep::from(names)
+    }
+
+    #[test]
+    fn everything_proven_is_written_in_spires_order() {
+        let facts = testing::facts(testing::bound_token());
+        assert_eq!(
+            kubernetes(&facts, &Keep::default()),
+            [
+                "cluster:production",
+                "agent_ns:spire",
+                "agent_sa:spire-agent",
+                "agent_pod_name:spire-agent-x7k2p",
+                "agent_pod_uid:3d9f2b64-8c15-4a7e-b0d3-5e6f7a8b9c0d",
+                "agent_node_ip:192.0.2.7",
+                "agent_node_name:node-7",
+                "agent_node_uid:e4b7c1a9-0d52-4f83-a6e1-9b8c7d6e5f40",
+                "agent_node_label:topology.kubernetes.io/zone:eu-1a",
+                "agent_pod_label:app:spire-agent",
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_is_written_for_what_was_not_proven() {
+        let facts = testing::facts(testing::legacy_token());
+        assert_eq!(
+            kubernetes(&facts, &Keep::default()),
+            [
+                "cluster:production",
+                "agent_ns:spire",
+                "agent_sa:spire-agent"
+            ]
+        );
+        let facts = testing::facts(testing::certificate());
+        assert!(kubernetes(&facts, &Keep::default()).is_empty());
+    }
+
+    #[test]
+    fn each_kind_can_be_kept_alone() {
+        let facts = testing::facts(testing::bound_token());
+        let all = kubernetes(&facts, &Keep::default());
+        let names = [
+            Name::Cluster,
+            Name::AgentNs,
+            Name::AgentSa,
+            Name::AgentPodName,
+            Name::AgentPodUid,
+            Name::AgentNodeIp,
+            Name::AgentNodeName,
+            Name::AgentNodeUid,
+            Name::AgentNodeLabel,
+            Name::AgentPodLabel,
+        ];
+        for (name, selector) in names.into_iter().zip(all) {
+            assert_eq!(kubernetes(&facts, &keep(vec![name])), [selector]);
+        }
+        assert!(kubernetes(&facts, &Keep::NONE).is_empty());
+    }
+
+    #[test]
+    fn the_order_of_the_setting_does_not_count() {
+        let facts = testing::facts(testing::bound_token());
+        let kept = keep(vec![Name::AgentSa, Name::Cluster, Name::Cluster]);
+        assert_eq!(
+            kubernetes(&facts, &kept),
+            ["cluster:production", "agent_sa:spire-agent"]
+        );
+    }
+}

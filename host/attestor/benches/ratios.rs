@@ -188,8 +188,7 @@ fn threads(signer: &Signer) {
 
 /// How long a policy that never returns keeps the thread.
 fn endless_loop(sandbox: &Sandbox, facts: &Facts) {
-    let component = wat::parse_str(include_str!("endless_loop.wat")).unwrap();
-    let request = PolicyRequest::new(PolicySource::Bytes(component.into()));
+    let request = PolicyRequest::new(PolicySource::Bytes(looping_component().into()));
     let policy = Policy::load(sandbox, &request).unwrap();
     let millis: Vec<_> = (0..51)
         .map(|_| {
@@ -201,4 +200,35 @@ fn endless_loop(sandbox: &Sandbox, facts: &Facts) {
     let longest = millis.iter().copied().fold(0.0, f64::max);
     let fuel = Limits::default().fuel;
     println!("| an endless loop, {fuel} fuel | {:.2} ms (longest of 51: {longest:.2} ms) | ≤ 2.5 ms |", median(millis));
+}
+
+/// A policy whose `derive` never returns.
+fn looping_component() -> Vec<u8> {
+    let mut core = wat::parse_str(
+        r#"(module
+            (memory (export "memory") 1)
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+            (func (export "nameplate:policy/naming@0.1.0#configure") (param i32 i32) (result i32)
+                (i32.const 0))
+            (func (export "nameplate:policy/naming@0.1.0#derive") (param i32) (result i32)
+                (loop $forever (br $forever))
+                unreachable))"#,
+    )
+    .unwrap();
+    let mut resolve = wit_parser::Resolve::default();
+    let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit");
+    let (package, _) = resolve.push_dir(wit).unwrap();
+    let world = resolve.select_world(&[package], None).unwrap();
+    wit_component::embed_component_metadata(
+        &mut core,
+        &resolve,
+        world,
+        wit_component::StringEncoding::UTF8,
+    )
+    .unwrap();
+    wit_component::ComponentEncoder::default()
+        .module(&core)
+        .unwrap()
+        .encode()
+        .unwrap()
 }

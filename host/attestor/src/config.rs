@@ -21,10 +21,10 @@ mod toml;
 pub use naming::{NamingConfig, PolicyPlace};
 pub use problem::{Problem, ProblemSummary, Problems, Severity, Source};
 
+use crate::error::chain;
 use crate::namespace::AttestorName;
 use crate::spiffe_id::TrustDomain;
 use nameplate_evidence::{ClusterTrust, Method};
-use problem::with_causes;
 use std::path::{Path, PathBuf};
 
 /// Largest configuration that is read, in bytes.
@@ -111,7 +111,7 @@ impl Config {
 /// The text of the file at `path`, which must be UTF-8.
 fn text_of(path: &Path, name: &str) -> Result<String, Problems> {
     let bytes = nameplate_files::read(path, MAX_CONFIG_BYTES).map_err(|error| {
-        Source::new(name, "").problems(vec![Problem::error(None, with_causes(&error))])
+        Source::new(name, "").problems(vec![Problem::error(None, chain(&error))])
     })?;
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();

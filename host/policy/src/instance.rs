@@ -121,12 +121,9 @@ pub(crate) struct Instance<'a> {
 }
 
 impl<'a> Instance<'a> {
-    /// Makes an instance; start functions run here, under `fuel`.
-    pub(crate) fn new(
-        prepared: &Prepared,
-        limits: &'a Limits,
-        fuel: u64,
-    ) -> Result<Self, PolicyFault> {
+    /// Makes an instance; start functions run here.
+    pub(crate) fn new(prepared: &Prepared, limits: &'a Limits) -> Result<Self, PolicyFault> {
+        let fuel = limits.configure_fuel;
         let mut store = bounded_store(prepared.instances.engine(), limits, fuel)?;
         let instance = prepared.instances.instantiate(&mut store);
         let loaded = instance.and_then(|instance| {

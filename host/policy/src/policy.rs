@@ -23,7 +23,7 @@ use std::fmt;
 /// - equal facts get equal answers at equal fuel, whatever was asked before:
 ///   each question goes to a fresh instance.
 pub struct Policy {
-    pre: Prepared,
+    prepared: Prepared,
     start: Start,
     settings: String,
     digest: Digest,
@@ -91,23 +91,21 @@ impl Policy {
         let interface = contract::check(&bytes)?;
         let compile = |error: wasmtime::Error| LoadError::Compile(format!("{error:#}"));
         let engine = sandbox.engine(limits).map_err(compile)?;
-        let (pre, start) = match snapshot::take(&engine, &bytes, &settings, limits) {
-            Attempt::Taken(pre) => (pre, Start::Configured),
+        let (prepared, start) = match snapshot::take(&engine, &bytes, &settings, limits) {
+            Attempt::Taken(prepared) => (prepared, Start::Configured),
             Attempt::Refused(problems) => return Err(LoadError::Settings(problems)),
             Attempt::Failed(fault) => return Err(LoadError::Configure(fault)),
             Attempt::Unsuitable(reason) => {
-                let pre = Prepared::compile(&engine, &bytes).map_err(compile)?;
-                let taken = contained(|| {
-                    Instance::new(&pre, limits, limits.configure_fuel)?.configure(&settings)
-                });
+                let prepared = Prepared::compile(&engine, &bytes).map_err(compile)?;
+                let taken = contained(|| Instance::new(&prepared, limits)?.configure(&settings));
                 taken
                     .map_err(LoadError::Configure)?
                     .map_err(LoadError::Settings)?;
-                (pre, Start::Unconfigured { reason })
+                (prepared, Start::Unconfigured { reason })
             }
         };
         Ok(Self {
-            pre,
+            prepared,
             start,
             settings_digest: Digest::of(settings.as_bytes()),
             settings,
@@ -126,17 +124,14 @@ impl Policy {
     /// # Errors
     /// [`PolicyFault`] when there is no usable answer. A denial is an answer.
     pub fn derive(&self, facts: &Facts) -> Result<Verdict, PolicyFault> {
-        contained(|| match self.start {
-            Start::Configured => {
-                Instance::new(&self.pre, &self.limits, self.limits.fuel)?.derive(facts)
-            }
-            Start::Unconfigured { .. } => {
-                let mut instance =
-                    Instance::new(&self.pre, &self.limits, self.limits.configure_fuel)?;
-                match instance.configure(&self.settings)? {
+        contained(|| {
+            let mut instance = Instance::new(&self.prepared, &self.limits)?;
+            match self.start {
+                Start::Configured => instance.derive(facts),
+                Start::Unconfigured { .. } => match instance.configure(&self.settings)? {
                     Ok(()) => instance.derive(facts),
                     Err(_) => Err(PolicyFault::Inconstant),
-                }
+                },
             }
         })
     }
@@ -201,3 +196,6 @@ fn settings_text(settings: &serde_json::Value, limits: &Limits) -> Result<String
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,7 +49,7 @@ fn attempt(engine: &Engine, bytes: &[u8], settings: &str, limits: &Limits) -> At
         Ok(pre) => pre,
         Err(error) => return unsuitable(error),
     };
-    let mut instance = match Instance::new(&pre, limits, limits.configure_fuel) {
+    let mut instance = match Instance::new(&pre, limits) {
         Ok(instance) => instance,
         Err(fault) => return Attempt::Failed(fault),
     };

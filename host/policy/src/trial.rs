@@ -53,8 +53,7 @@ impl Trial {
     /// Asks a fresh instance, configured with `settings`.
     pub fn ask(&self, settings: &serde_json::Value, facts: &Facts) -> TrialAnswer {
         let answer = contained(|| {
-            let mut instance =
-                Instance::new(&self.prepared, &self.limits, self.limits.configure_fuel)?;
+            let mut instance = Instance::new(&self.prepared, &self.limits)?;
             match instance.configure(&settings.to_string())? {
                 Ok(()) => instance.derive(facts).map(TrialAnswer::Verdict),
                 Err(problems) => Ok(TrialAnswer::SettingsRefused(problems)),

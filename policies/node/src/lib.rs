@@ -59,3 +59,63 @@ pub fn derive(naming: &Naming, facts: &Facts) -> Result<Derivation, Denial> {
 }
 
 nameplate_guest::export!(derive, settings = Naming);
+
+#[cfg(test)]
+mod tests {
+    use nameplate_guest::{Node, ServiceAccount, testing};
+
+    use super::*;
+
+    const BY_NAME: Naming = Naming {
+        by: By::Name,
+        selectors: selectors::Keep::NONE,
+    };
+
+    #[test]
+    fn a_machine_is_named_by_uid_or_by_name() {
+        let facts = testing::facts(testing::bound_token());
+        let path = derive(&Naming::default(), &facts).unwrap().path;
+        assert_eq!(path, ["production", "e4b7c1a9-0d52-4f83-a6e1-9b8c7d6e5f40"]);
+        let path = derive(&BY_NAME, &facts).unwrap().path;
+        assert_eq!(path, ["production", "node-7"]);
+    }
+
+    #[test]
+    fn without_a_node_there_is_no_name() {
+        let facts = testing::facts(ServiceAccount {
+            node: None,
+            ..testing::bound_token()
+        });
+        assert_eq!(
+            derive(&Naming::default(), &facts).unwrap_err().code,
+            "no-node"
+        );
+        assert_eq!(derive(&BY_NAME, &facts).unwrap_err().code, "no-node");
+    }
+
+    #[test]
+    fn a_node_without_a_uid_has_a_name_only() {
+        let facts = testing::facts(ServiceAccount {
+            node: Some(Node {
+                uid: None,
+                ..testing::node()
+            }),
+            ..testing::bound_token()
+        });
+        assert_eq!(
+            derive(&Naming::default(), &facts).unwrap_err().code,
+            "no-node"
+        );
+        assert_eq!(
+            derive(&BY_NAME, &facts).unwrap().path,
+            ["production", "node-7"]
+        );
+    }
+
+    #[test]
+    fn a_certificate_is_denied() {
+        let facts = testing::facts(testing::certificate());
+        let denial = derive(&Naming::default(), &facts).unwrap_err();
+        assert_eq!(denial.code, "needs-service-account");
+    }
+}

@@ -48,3 +48,53 @@ pub fn derive(naming: &Naming, facts: &Facts) -> Result<Derivation, Denial> {
 }
 
 nameplate_guest::export!(derive, settings = Naming);
+
+#[cfg(test)]
+mod tests {
+    use nameplate_guest::{Pod, ServiceAccount, testing};
+
+    use super::*;
+
+    #[test]
+    fn an_agent_is_named_by_its_pods_uid() {
+        let facts = testing::facts(testing::bound_token());
+        let path = derive(&Naming::default(), &facts).unwrap().path;
+        assert_eq!(
+            path,
+            [
+                "production",
+                "spire",
+                "spire-agent",
+                "3d9f2b64-8c15-4a7e-b0d3-5e6f7a8b9c0d"
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_pod_or_its_uid_there_is_no_name() {
+        let facts = testing::facts(testing::legacy_token());
+        assert_eq!(
+            derive(&Naming::default(), &facts).unwrap_err().code,
+            "no-pod"
+        );
+
+        let facts = testing::facts(ServiceAccount {
+            pod: Some(Pod {
+                uid: None,
+                ..testing::pod()
+            }),
+            ..testing::bound_token()
+        });
+        assert_eq!(
+            derive(&Naming::default(), &facts).unwrap_err().code,
+            "no-pod"
+        );
+    }
+
+    #[test]
+    fn a_certificate_is_denied() {
+        let facts = testing::facts(testing::certificate());
+        let denial = derive(&Naming::default(), &facts).unwrap_err();
+        assert_eq!(denial.code, "needs-service-account");
+    }
+}

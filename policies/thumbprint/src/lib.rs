@@ -57,3 +57,39 @@ pub fn derive(naming: &Naming, facts: &Facts) -> Result<Derivation, Denial> {
 }
 
 nameplate_guest::export!(derive, settings = Naming);
+
+#[cfg(test)]
+mod tests {
+    use nameplate_guest::testing;
+
+    use super::*;
+
+    const TOKEN: Naming = Naming {
+        source: Source::Token,
+        selectors: selectors::Keep::NONE,
+    };
+
+    #[test]
+    fn the_digest_is_the_authoritys_or_the_tokens() {
+        let facts = testing::facts(testing::bound_token());
+        let path = derive(&Naming::default(), &facts).unwrap().path;
+        assert_eq!(path, ["production", "a".repeat(64).as_str()]);
+        let path = derive(&TOKEN, &facts).unwrap().path;
+        assert_eq!(path, ["production", "b".repeat(64).as_str()]);
+    }
+
+    #[test]
+    fn without_a_ca_certificate_only_the_token_has_a_digest() {
+        let facts = testing::facts(testing::legacy_token());
+        let denial = derive(&Naming::default(), &facts).unwrap_err();
+        assert_eq!(denial.code, "no-ca-thumbprint");
+        assert!(derive(&TOKEN, &facts).is_ok());
+    }
+
+    #[test]
+    fn a_certificate_is_denied() {
+        let facts = testing::facts(testing::certificate());
+        let denial = derive(&Naming::default(), &facts).unwrap_err();
+        assert_eq!(denial.code, "needs-service-account");
+    }
+}

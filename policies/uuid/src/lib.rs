@@ -56,3 +56,63 @@ pub fn derive(naming: &Naming, facts: &Facts) -> Result<Derivation, Denial> {
 }
 
 nameplate_guest::export!(derive, settings = Naming);
+
+#[cfg(test)]
+mod tests {
+    use nameplate_guest::{Certificate, testing};
+
+    use super::*;
+
+    const CLAIMED: Naming = Naming {
+        source: Source::Claimed,
+        selectors: selectors::Keep::NONE,
+    };
+
+    #[test]
+    fn the_hosts_uuid_is_the_name() {
+        let facts = testing::facts(testing::legacy_token());
+        let name = derive(&Naming::default(), &facts).unwrap();
+        assert_eq!(name.path, ["production", facts.attestation_id.as_str()]);
+        assert_eq!(
+            name.selectors,
+            [
+                "cluster:production",
+                "agent_ns:spire",
+                "agent_sa:spire-agent"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_claim_is_the_name_only_where_it_is_asked_for() {
+        let facts = Facts {
+            claimed_id: Some("0c9d8e7f-1a2b-4c3d-8e4f-5a6b7c8d9e0f".into()),
+            ..testing::facts(testing::bound_token())
+        };
+        let path = derive(&CLAIMED, &facts).unwrap().path;
+        assert_eq!(path, ["production", "0c9d8e7f-1a2b-4c3d-8e4f-5a6b7c8d9e0f"]);
+        let path = derive(&Naming::default(), &facts).unwrap().path;
+        assert_eq!(path, ["production", facts.attestation_id.as_str()]);
+    }
+
+    #[test]
+    fn without_a_claim_there_is_no_claimed_name() {
+        let facts = testing::facts(testing::bound_token());
+        assert_eq!(derive(&CLAIMED, &facts).unwrap_err().code, "no-claimed-id");
+    }
+
+    #[test]
+    fn a_certificate_may_have_no_cluster() {
+        let facts = testing::facts(testing::certificate());
+        let name = derive(&Naming::default(), &facts).unwrap();
+        assert_eq!(name.path, [facts.attestation_id.as_str()]);
+        assert!(name.selectors.is_empty());
+
+        let facts = testing::facts(Certificate {
+            cluster: Some("production".into()),
+            ..testing::certificate()
+        });
+        let path = derive(&Naming::default(), &facts).unwrap().path;
+        assert_eq!(path, ["production", facts.attestation_id.as_str()]);
+    }
+}

@@ -14,8 +14,9 @@ mod reading;
 mod table;
 
 use super::document::Node;
-use super::problem::{Problem, quoted, with_causes};
+use super::problem::{Problem, quoted};
 use super::{AttestorConfig, Config, Problems, Source};
+use crate::error::chain;
 use crate::spiffe_id::TrustDomain;
 use reading::Reading;
 use std::path::Path;
@@ -58,7 +59,7 @@ fn trust_domain(table: &mut TableReader<'_, '_>) -> Option<TrustDomain> {
     name.value
         .parse()
         .map_err(|error| {
-            let text = format!("`trust_domain` is malformed: {}", with_causes(&error));
+            let text = format!("`trust_domain` is malformed: {}", chain(&error));
             let mut problem = Problem::error(name.span, text);
             if let Some(bare) = bare {
                 problem = problem.with_help(format!("write the bare name: {}", quoted(bare)));

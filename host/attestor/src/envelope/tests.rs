@@ -1,1 +1,205 @@
-//! Rules of the envelope.
+use super::*;
+use crate::namespace::AttestorName;
+use nameplate_evidence::{Node, ServiceAccount, Subject};
+
+fn namespace() -> Namespace {
+    Namespace {
+        trust_domain: "example.org".parse().unwrap(),
+        attestor: "k8s_sat".parse::<AttestorName>().unwrap(),
+    }
+}
+
+fn facts() -> Facts {
+    Facts {
+        trust_domain: "example.org".to_owned(),
+        attestor: "k8s_sat".to_owned(),
+        attested_at: 1_767_225_600,
+        attestation_id: "6f1c1f1e-6f0a-4d8e-9d3a-0d9b8c7a6f5e".to_owned(),
+        claimed_id: None,
+        subject: Subject::ServiceAccount(ServiceAccount {
+            cluster: "production".to_owned(),
+            cluster_thumbprint: None,
+            namespace: "spire".to_owned(),
+            name: "spire-agent".to_owned(),
+            uid: None,
+            pod: None,
+            node: Some(Node {
+                name: "node-7".to_owned(),
+                uid: None,
+                address: None,
+                labels: Vec::new(),
+            }),
+            issuer: None,
+            audiences: Vec::new(),
+            token_id: None,
+            token_sha256: "ab".repeat(32),
+            issued_at: None,
+            expires_at: None,
+        }),
+    }
+}
+
+fn derivation(path: &[&str], selectors: &[&str]) -> Derivation {
+    let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+    Derivation {
+        path: owned(path),
+        selectors: owned(selectors),
+    }
+}
+
+fn admit(envelope: &Envelope, path: &[&str], selectors: &[&str]) -> Result<String, String> {
+    envelope
+        .admit(&namespace(), &facts(), derivation(path, selectors))
+        .map(|identity| identity.spiffe_id().to_string())
+        .map_err(|error| format!("{}: {}", error.reason(), crate::error::chain(&error)))
+}
+
+fn refusal(envelope: &Envelope, path: &[&str], selectors: &[&str]) -> String {
+    admit(envelope, path, selectors).unwrap_err()
+}
+
+#[test]
+fn the_host_writes_all_but_the_path() {
+    let identity = Envelope::default()
+        .admit(&namespace(), &facts(), derivation(&["a", "b"], &["x:y", "z"]))
+        .unwrap();
+    assert_eq!(
+        serde_json::to_value(&identity).unwrap(),
+        serde_json::json!({
+            "spiffe_id": "spiffe://example.org/spire/agent/k8s_sat/a/b",
+            "selectors": [
+                {"type": "k8s_sat", "value": "x:y"},
+                {"type": "k8s_sat", "value": "z"},
+            ],
+        })
+    );
+    let shown: Vec<_> = identity.selectors().map(|it| it.to_string()).collect();
+    assert_eq!(shown, ["k8s_sat:x:y", "k8s_sat:z"]);
+}
+
+#[test]
+fn a_path_is_made_of_spiffe_segments() {
+    let envelope = Envelope::default();
+    assert_eq!(refusal(&envelope, &[], &[]), "path_empty: the path has no segments");
+    for (segment, rule) in [
+        ("", "a path segment is empty"),
+        (".", "a path segment is `.` or `..`"),
+        ("..", "a path segment is `.` or `..`"),
+        ("a/b", "a path segment is made of letters, digits, `.`, `-` and `_`"),
+        ("%2e%2e", "a path segment is made of letters, digits, `.`, `-` and `_`"),
+        ("a:b", "a path segment is made of letters, digits, `.`, `-` and `_`"),
+    ] {
+        assert_eq!(
+            refusal(&envelope, &["good", segment], &[]),
+            format!("path_segment: path segment 1, `{segment}`, cannot stand in a SPIFFE ID: {rule}")
+        );
+    }
+    // What a log or terminal would act on is escaped and cut.
+    let error = refusal(&envelope, &[&format!("\u{1b}[2J{}", "x".repeat(100))], &[]);
+    assert!(error.contains("`\\u{1b}[2Jxxx") && error.contains("…`"), "{error}");
+    assert!(admit(&envelope, &["...", ".a", "A-b_c.9"], &[]).is_ok());
+}
+
+#[test]
+fn a_path_begins_as_the_envelope_says() {
+    let envelope = |leading: &[&str]| Envelope {
+        leading: leading.iter().map(|text| text.parse().unwrap()).collect(),
+        ..Envelope::default()
+    };
+    let cluster = envelope(&["{cluster}"]);
+    assert_eq!(
+        admit(&cluster, &["production", "x"], &[]).unwrap(),
+        "spiffe://example.org/spire/agent/k8s_sat/production/x"
+    );
+    assert_eq!(
+        refusal(&cluster, &["staging", "x"], &[]),
+        "path_leading: path segment 0 is `staging`, the envelope requires `production`"
+    );
+    let deep = envelope(&["{cluster}", "ns-{namespace}.{node_name}"]);
+    assert!(admit(&deep, &["production", "ns-spire.node-7"], &[]).is_ok());
+    assert_eq!(
+        refusal(&deep, &["production"], &[]),
+        "path_leading: path segment 1 is ``, the envelope requires `ns-spire.node-7`"
+    );
+    assert_eq!(
+        refusal(&envelope(&["{pod_uid}"]), &["x"], &[]),
+        "path_leading_fact: the envelope requires `{pod_uid}`, which the evidence does not prove"
+    );
+}
+
+#[test]
+fn a_leading_segment_is_checked_when_it_is_written() {
+    let refusal = |text: &str| text.parse::<Leading>().unwrap_err().to_string();
+    for good in ["{cluster}", "prod", "a-{namespace}_{pod_name}"] {
+        assert_eq!(good.parse::<Leading>().unwrap().to_string(), good);
+    }
+    assert_eq!(refusal(""), "a leading segment cannot be empty");
+    assert_eq!(refusal("{cluster"), "a `{` is not closed");
+    assert_eq!(refusal("a/b"), "`/` cannot stand in a SPIFFE path segment");
+    assert_eq!(refusal(".."), "`.` cannot stand in a SPIFFE path segment");
+    assert!(refusal("{clutser}").starts_with("there is no placeholder `{clutser}` here; there are cluster, "));
+}
+
+#[test]
+fn reserved_segments_are_nobodys() {
+    let envelope = Envelope {
+        reserved: vec!["admin".to_owned()],
+        ..Envelope::default()
+    };
+    assert!(admit(&envelope, &["a", "administrator"], &[]).is_ok());
+    assert_eq!(
+        refusal(&envelope, &["a", "Admin"], &[]),
+        "path_reserved: the envelope reserves the path segment `Admin`"
+    );
+}
+
+#[test]
+fn lengths_and_counts_are_exact() {
+    let envelope = Envelope::default();
+    let prefix = "spiffe://example.org/spire/agent/k8s_sat/".len();
+    let fits = "a".repeat(255 - prefix);
+    assert_eq!(admit(&envelope, &[&fits], &[]).unwrap().len(), 255);
+    assert_eq!(
+        refusal(&envelope, &[&format!("{fits}a")], &[]),
+        "id_length: the SPIFFE ID has 256 bytes, at most 255 allowed"
+    );
+    // No setting goes beyond the standard.
+    let wide = Envelope {
+        max_id_bytes: 10_000,
+        ..Envelope::default()
+    };
+    assert_eq!(
+        refusal(&wide, &[&"a".repeat(2048)], &[]),
+        format!("id_length: the SPIFFE ID has {} bytes, at most 2048 allowed", 2048 + prefix)
+    );
+
+    assert!(admit(&envelope, &["a"], &[&"v".repeat(255)]).is_ok());
+    assert_eq!(
+        refusal(&envelope, &["a"], &["x", &"v".repeat(256)]),
+        "selector_length: selector 1 has 256 bytes, at most 255 allowed"
+    );
+    let many: Vec<_> = (0..65).map(|n| format!("n:{n}")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    assert!(admit(&envelope, &["a"], &many[..64]).is_ok());
+    assert_eq!(
+        refusal(&envelope, &["a"], &many),
+        "selector_count: 65 selectors, at most 64 allowed"
+    );
+}
+
+#[test]
+fn selectors_can_be_matched_and_logged() {
+    let envelope = Envelope::default();
+    assert!(admit(&envelope, &["a"], &["k:v w", "ü"]).is_ok());
+    assert_eq!(refusal(&envelope, &["a"], &["x", ""]), "selector_empty: selector 1 is empty");
+    for control in ["a\nb", "a\u{0}", "\u{7f}", "\u{85}", "a\u{2028}b"] {
+        assert_eq!(
+            refusal(&envelope, &["a"], &[control]),
+            "selector_control: selector 0 contains a control character"
+        );
+    }
+    assert_eq!(
+        refusal(&envelope, &["a"], &["k:v", "x", "k:v"]),
+        "selector_duplicate: selector `k:v` stands there twice"
+    );
+}

@@ -7,19 +7,17 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use nameplate_policy::{CASES_SECTION, SETTINGS_SCHEMA_SECTION};
 use serde_json::{Map, Value};
 use wasm_encoder::{ComponentNameSection, ComponentSection, CustomSection};
-use wit_component::ComponentEncoder;
+use wit_component::{ComponentEncoder, DecodedWasm};
+use wit_parser::{Resolve, WorldItem};
 
 /// Section with the version, as registries define it: the text alone.
 const VERSION: &str = "version";
 /// Section with the description, as registries define it: the text alone.
 const DESCRIPTION: &str = "description";
-/// Section with the JSON Schema of the policy's settings.
-const SETTINGS_SCHEMA: &str = "nameplate:settings-schema";
-/// Section with the policy's cases: a JSON array, each with its `name`.
-const CASES: &str = "nameplate:cases";
 
 /// What a component says about itself.
 #[derive(Debug, Default)]
@@ -50,6 +48,7 @@ pub(crate) fn componentize(core_module: &[u8], metadata: &Metadata) -> anyhow::R
         .validate(true)
         .encode()
         .context("the module does not fit the contract it was built for")?;
+    require_contract(&component)?;
 
     let mut name = ComponentNameSection::new();
     name.component(&metadata.name);
@@ -61,13 +60,50 @@ pub(crate) fn componentize(core_module: &[u8], metadata: &Metadata) -> anyhow::R
     }
     if let Some(schema) = &metadata.settings_schema {
         let json = serde_json::to_vec(&ordered(schema)).context("settings schema")?;
-        append(&mut component, SETTINGS_SCHEMA, &json);
+        append(&mut component, SETTINGS_SCHEMA_SECTION, &json);
     }
     if !metadata.cases.is_empty() {
         let json = serde_json::to_vec(&named(&metadata.cases)).context("cases")?;
-        append(&mut component, CASES, &json);
+        append(&mut component, CASES_SECTION, &json);
     }
     Ok(component)
+}
+
+/// Refuses a component that no host could ask anything.
+fn require_contract(component: &[u8]) -> anyhow::Result<()> {
+    let decoded = wit_component::decode(component).context("the component is not read back")?;
+    let exports = match &decoded {
+        DecodedWasm::Component(resolve, world) => resolve.worlds.get(*world).is_some_and(|world| {
+            world
+                .exports
+                .values()
+                .any(|item| is_contract(resolve, item))
+        }),
+        DecodedWasm::WitPackage(..) => false,
+    };
+    if !exports {
+        bail!(
+            "the module exports no policy; does its crate have a `nameplate_guest::export!(…)` line?"
+        );
+    }
+    Ok(())
+}
+
+/// Whether `item` is the interface that a host asks, in whichever version.
+fn is_contract(resolve: &Resolve, item: &WorldItem) -> bool {
+    let WorldItem::Interface { id, .. } = item else {
+        return false;
+    };
+    let Some(interface) = resolve.interfaces.get(*id) else {
+        return false;
+    };
+    let package = interface
+        .package
+        .and_then(|package| resolve.packages.get(package));
+    interface.name.as_deref() == Some("naming")
+        && package.is_some_and(|package| {
+            package.name.namespace == "nameplate" && package.name.name == "policy"
+        })
 }
 
 fn append(component: &mut Vec<u8>, name: &str, data: &[u8]) {
@@ -106,5 +142,112 @@ fn ordered(value: &Value) -> Value {
         }
         Value::Array(items) => items.iter().map(ordered).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+    use wit_component::{StringEncoding, dummy_module, embed_component_metadata};
+    use wit_parser::ManglingAndAbi;
+
+    use super::*;
+
+    /// A module that fits `world` of the contract in `wit` and traps.
+    fn module(resolve: &Resolve, world: wit_parser::WorldId) -> Vec<u8> {
+        let mut module = dummy_module(resolve, world, ManglingAndAbi::Standard32);
+        embed_component_metadata(&mut module, resolve, world, StringEncoding::UTF8).unwrap();
+        module
+    }
+
+    fn policy_module() -> Vec<u8> {
+        let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+        let mut resolve = Resolve::default();
+        let (package, _) = resolve.push_dir(wit).unwrap();
+        let world = resolve.select_world(&[package], Some("policy")).unwrap();
+        module(&resolve, world)
+    }
+
+    fn other_module(wit: &str) -> Vec<u8> {
+        let mut resolve = Resolve::default();
+        let package = resolve.push_str("other.wit", wit).unwrap();
+        let world = resolve.select_world(&[package], None).unwrap();
+        module(&resolve, world)
+    }
+
+    fn case(json: &Value) -> Map<String, Value> {
+        json.as_object().unwrap().clone()
+    }
+
+    fn metadata() -> Metadata {
+        Metadata {
+            name: "sample".into(),
+            version: "1.2.3".into(),
+            description: Some("Names nothing.".into()),
+            settings_schema: Some(json!({ "type": "object", "title": "t" })),
+            cases: BTreeMap::from([
+                (
+                    "b".into(),
+                    case(&json!({ "z": 1, "a": { "d": 1, "c": 2 } })),
+                ),
+                ("a".into(), case(&json!({}))),
+            ]),
+        }
+    }
+
+    #[test]
+    fn a_component_says_what_it_is() {
+        let component = componentize(&policy_module(), &metadata()).unwrap();
+        let manifest = nameplate_policy::Manifest::read(&component);
+        assert_eq!(manifest.name.as_deref(), Some("sample"));
+        assert_eq!(manifest.version.as_deref(), Some("1.2.3"));
+        assert_eq!(manifest.description.as_deref(), Some("Names nothing."));
+        assert_eq!(
+            manifest.settings_schema.as_deref(),
+            Some(r#"{"title":"t","type":"object"}"#)
+        );
+        assert_eq!(
+            manifest.cases.as_deref(),
+            Some(r#"[{"name":"a"},{"a":{"c":2,"d":1},"name":"b","z":1}]"#)
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_has_no_section() {
+        let component = componentize(&policy_module(), &Metadata::default()).unwrap();
+        let manifest = nameplate_policy::Manifest::read(&component);
+        assert_eq!(manifest.description, None);
+        assert_eq!(manifest.settings_schema, None);
+        assert_eq!(manifest.cases, None);
+    }
+
+    #[test]
+    fn equal_modules_give_equal_bytes() {
+        let module = policy_module();
+        assert_eq!(
+            componentize(&module, &metadata()).unwrap(),
+            componentize(&module, &metadata()).unwrap()
+        );
+    }
+
+    fn refused(module: &[u8]) -> String {
+        format!("{:#}", componentize(module, &metadata()).unwrap_err())
+    }
+
+    #[test]
+    fn a_module_without_the_contract_is_refused() {
+        let empty = b"\0asm\x01\0\0\0";
+        let no_policy = "the module exports no policy; does its crate have a `nameplate_guest::export!(…)` line?";
+        assert_eq!(refused(empty), no_policy);
+        let other =
+            "package other:policy; interface naming { f: func(); } world w { export naming; }";
+        assert_eq!(refused(&other_module(other)), no_policy);
+        let text = refused(b"not a module");
+        assert!(
+            text.starts_with("the module does not describe a component"),
+            "{text}"
+        );
     }
 }

@@ -5,9 +5,10 @@ use super::policy::naming;
 use super::reading::Reading;
 use super::table::{self, TableReader};
 use crate::config::document::Entry;
-use crate::config::problem::{Problem, quoted, with_causes};
+use crate::config::problem::{Problem, quoted};
 use crate::config::{AttestorConfig, ClusterConfig, MAX_CLUSTERS, NamingConfig, PolicyPlace};
 use crate::envelope::Envelope;
+use crate::error::chain;
 use crate::namespace::AttestorName;
 use crate::spiffe_id::TrustDomain;
 use nameplate_evidence::Method;
@@ -30,7 +31,7 @@ pub(super) fn attestor(
             let text = format!(
                 "bad attestor name {}: {}",
                 quoted(&entry.key),
-                with_causes(&error)
+                chain(&error)
             );
             reading.note(Problem::error(place.clone(), text));
         })

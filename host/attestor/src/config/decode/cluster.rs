@@ -4,8 +4,9 @@ use super::policy::naming;
 use super::reading::Reading;
 use super::table::{self, Field, TableReader};
 use crate::config::document::Entry;
-use crate::config::problem::{Problem, quoted, with_causes};
+use crate::config::problem::{Problem, quoted};
 use crate::config::{ClusterConfig, NamingConfig};
+use crate::error::chain;
 use crate::spiffe_id::PathSegment;
 use nameplate_evidence::{
     AllowedServiceAccount, ClusterTrust, KeySet, MAX_KEY_FILE_BYTES, MalformedServiceAccount,
@@ -34,7 +35,7 @@ pub(super) fn cluster(
     let segment: Option<PathSegment> = name
         .parse()
         .map_err(|error| {
-            let text = format!("bad cluster name {}: {}", quoted(name), with_causes(&error));
+            let text = format!("bad cluster name {}: {}", quoted(name), chain(&error));
             reading.note(Problem::error(place.clone(), text));
         })
         .ok();
@@ -125,8 +126,8 @@ fn load<T, E: Error>(
     let loaded = table
         .reading()
         .contents(Path::new(path.value), MAX_KEY_FILE_BYTES)
-        .map_err(|error| with_causes(&error))
-        .and_then(|bytes| parse(&bytes).map_err(|error| with_causes(&error)));
+        .map_err(|error| chain(&error))
+        .and_then(|bytes| parse(&bytes).map_err(|error| chain(&error)));
     loaded
         .map_err(|reason| {
             let text = format!(
@@ -164,7 +165,7 @@ fn allowed(table: &mut TableReader<'_, '_>, name: &str) -> Option<Vec<AllowedSer
     table.each(list.value, |account| {
         account
             .parse()
-            .map_err(|error: MalformedServiceAccount| with_causes(&error))
+            .map_err(|error: MalformedServiceAccount| chain(&error))
     })
 }
 

@@ -1,8 +1,9 @@
 //! The keys of an `envelope` table: the fields of [`Envelope`].
 
 use super::table::TableReader;
-use crate::config::problem::{quoted, with_causes};
+use crate::config::problem::quoted;
 use crate::envelope::{Envelope, Leading};
+use crate::error::chain;
 use crate::placeholder::PatternError;
 use crate::spiffe_id::{MAX_ID_BYTES, PathSegment};
 
@@ -35,7 +36,7 @@ fn leading(table: &mut TableReader<'_, '_>) -> Option<Vec<Leading>> {
     let segments = table.strings("leading", "{cluster}")?;
     table.each(segments.value, |segment| {
         segment.parse().map_err(|error: PatternError| {
-            let reason = with_causes(&error);
+            let reason = chain(&error);
             format!("{} cannot be a leading segment: {reason}", quoted(segment))
         })
     })
@@ -47,7 +48,7 @@ fn reserved(table: &mut TableReader<'_, '_>) -> Option<Vec<String>> {
         // What can never be a segment would reserve nothing.
         let segment: Result<PathSegment, _> = name.parse();
         segment.map(|_| name.to_owned()).map_err(|error| {
-            let reason = with_causes(&error);
+            let reason = chain(&error);
             format!("{} cannot be a reserved segment: {reason}", quoted(name))
         })
     })

@@ -5,8 +5,9 @@ use super::limits::limits;
 use super::table::TableReader;
 use crate::config::document::{Value, wrong_type};
 use crate::config::nearest::nearest;
-use crate::config::problem::{Problem, quoted, with_causes};
+use crate::config::problem::{Problem, quoted};
 use crate::config::{NamingConfig, PolicyPlace};
+use crate::error::chain;
 use nameplate_policy::{BUILTINS, Builtin, Digest, PolicySource};
 use std::ops::Range;
 use std::sync::Arc;
@@ -119,11 +120,7 @@ fn digest(table: &mut TableReader<'_, '_>, naming: &mut NamingConfig) {
         let parsed: Result<Digest, _> = written.value.parse();
         parsed
             .map_err(|error| {
-                let text = format!(
-                    "{} is no digest: {}",
-                    quoted(written.value),
-                    with_causes(&error)
-                );
+                let text = format!("{} is no digest: {}", quoted(written.value), chain(&error));
                 table.note(Problem::error(written.span, text));
             })
             .ok()

@@ -1,0 +1,182 @@
+//! `nameplate attest`: one piece of evidence in, one identity out.
+//!
+//! The whole way is the library's: this file finds the evidence and says what
+//! came of it.
+
+use crate::failure::Failure;
+use crate::input;
+use crate::report::{Exit, FAINT, GOOD, Output};
+use nameplate_attestor::{
+    AgentIdentity, AttestError, Attestor, Attestors, Attempt, PolicyLabel,
+};
+use nameplate_evidence::{Method, RawEvidence};
+use nameplate_policy::Sandbox;
+use serde::{Deserialize, Serialize};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Verify evidence and print the identity it earns
+#[derive(Debug, clap::Args)]
+#[command(
+    group(clap::ArgGroup::new("evidence").required(true).args(["payload", "cluster"])),
+    after_help = "\
+Prints the SPIFFE ID, then one selector per line.
+
+Examples:
+  nameplate attest --config nameplate.toml --cluster production --token token.jwt
+  nameplate attest --config nameplate.toml --payload payload.json --output json
+  kubectl create token spire-agent -n spire --audience spire-server |
+    nameplate attest --config nameplate.toml --cluster production --token -"
+)]
+pub(crate) struct Arguments {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+
+    /// The attestor to ask; needed where several are configured
+    #[arg(long, value_name = "NAME")]
+    attestor: Option<String>,
+
+    /// What the peer sent, {"cluster": …, "token": …}; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cluster", "token", "uuid"])]
+    payload: Option<PathBuf>,
+
+    /// The cluster that the token is from
+    #[arg(long, value_name = "NAME", requires = "token")]
+    cluster: Option<String>,
+
+    /// A service account token; `-` is standard input
+    #[arg(long, value_name = "FILE", requires = "cluster")]
+    token: Option<PathBuf>,
+
+    /// A UUID that the peer claims for itself
+    #[arg(long, value_name = "UUID", requires = "cluster")]
+    uuid: Option<String>,
+
+    /// The time to verify at, instead of now
+    #[arg(long, value_name = "RFC3339", value_parser = input::time)]
+    now: Option<SystemTime>,
+}
+
+/// An identity, as it is printed.
+#[derive(Debug, Serialize)]
+pub(crate) struct Given<'a> {
+    /// The identity.
+    #[serde(flatten)]
+    pub(crate) identity: &'a AgentIdentity,
+    /// The policy that named it.
+    pub(crate) policy: &'a PolicyLabel,
+    /// Fuel that the policy used.
+    pub(crate) fuel: u64,
+}
+
+impl Given<'_> {
+    /// The SPIFFE ID, then a selector a line.
+    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{GOOD}{}{GOOD:#}", self.identity.spiffe_id())?;
+        for selector in self.identity.selectors() {
+            writeln!(out, "{selector}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// Why there is no identity.
+pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
+    let attestors =
+        Attestors::open(&arguments.config, Sandbox::new()?).map_err(Failure::Config)?;
+    warn(&attestors);
+    let attestor = chosen(&attestors, arguments.attestor.as_deref())?;
+    let (evidence, cluster) = evidence(arguments)?;
+    let attempt = Attempt::at(arguments.now.unwrap_or_else(SystemTime::now));
+    let attestation = attestor
+        .attest(&evidence, &attempt)
+        .map_err(|error| Failure::Attest { error, cluster })?;
+    let given = Given {
+        identity: &attestation.identity,
+        policy: &attestation.policy,
+        fuel: attestation.fuel,
+    };
+    output.answer(&given, |out| given.write(out))?;
+    Ok(Exit::Done)
+}
+
+/// Standard output is for the identity alone.
+fn warn(attestors: &Attestors) {
+    let warnings = attestors.warnings();
+    if !warnings.list.is_empty() {
+        // What cannot be told is not worth failing for.
+        let _told = writeln!(anstream::stderr().lock(), "{}\n", warnings.render(true));
+    }
+}
+
+fn chosen(attestors: &Attestors, name: Option<&str>) -> Result<Arc<Attestor>, Failure> {
+    let names = attestors.names();
+    let listed = || {
+        let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+        quoted.join(", ")
+    };
+    let name = match (name, names.as_slice()) {
+        (Some(name), _) => name,
+        (None, [only]) => only,
+        (None, _) => {
+            return Err(Failure::Usage(format!(
+                "several attestors are configured, choose one with `--attestor`: {}",
+                listed()
+            )));
+        }
+    };
+    attestors.named(name).ok_or_else(|| {
+        Failure::Usage(format!(
+            "no attestor is called `{}`; configured: {}",
+            crate::report::printable(name),
+            listed()
+        ))
+    })
+}
+
+/// The evidence, and the cluster it names, for messages.
+fn evidence(arguments: &Arguments) -> Result<(RawEvidence, Option<String>), Failure> {
+    // The only method there is; its verifier reads the payload.
+    let method = Method::K8sSat;
+    if let Some(path) = &arguments.payload {
+        let payload = input::read(path, input::MAX_INPUT_BYTES)?;
+        let cluster = cluster_of(&payload);
+        return Ok((RawEvidence::new(method, payload)?, cluster));
+    }
+    let (Some(cluster), Some(token)) = (&arguments.cluster, &arguments.token) else {
+        return Err(Failure::Usage(
+            "name the evidence: `--payload`, or `--cluster` with `--token`".to_owned(),
+        ));
+    };
+    let token = input::read(token, input::MAX_INPUT_BYTES)?;
+    // What is not text is no token either; the verifier says so.
+    let token = String::from_utf8_lossy(&token);
+    let uuid = arguments.uuid.as_deref();
+    let evidence = RawEvidence::service_account_token(method, cluster, &token, uuid)?;
+    Ok((evidence, Some(cluster.clone())))
+}
+
+/// The cluster that a payload names. Used in messages about evidence that was
+/// verified, and nowhere else.
+fn cluster_of(payload: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        cluster: String,
+    }
+    let named: Named = serde_json::from_slice(payload).ok()?;
+    Some(named.cluster)
+}
+
+/// For `policy run`, which has facts instead of evidence.
+pub(crate) fn unnamed(error: AttestError, cluster: Option<&str>) -> Failure {
+    Failure::Attest {
+        error,
+        cluster: cluster.map(str::to_owned),
+    }
+}

@@ -1,0 +1,205 @@
+//! `nameplate config check`: every problem of a configuration at once, and
+//! what it configures where there is none.
+//!
+//! Goes as far as a server would: key files are read, policies are loaded
+//! with their settings and prove their own cases.
+
+use crate::failure::{Failure, plural};
+use crate::report::{BAD, Exit, FAINT, GOOD, HEADING, NOTE, Output, printable, row};
+use nameplate_attestor::config::{AttestorConfig, ClusterConfig, Config, Problems};
+use nameplate_attestor::{Generation, Naming, PolicyLabel};
+use nameplate_policy::Sandbox;
+use serde::Serialize;
+use serde_json::json;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// Read a configuration, load all it names, and show every problem
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  nameplate config check nameplate.toml
+  nameplate config check nameplate.toml --deny-warnings --output json")]
+pub(crate) struct Arguments {
+    /// The configuration
+    file: PathBuf,
+
+    /// Fail where there are warnings, too
+    #[arg(long)]
+    deny_warnings: bool,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// Every problem of the configuration.
+pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
+    let config = Config::read(&arguments.file).map_err(Failure::Config)?;
+    let generations = load(&config)?;
+    let attestors: Vec<_> = config
+        .attestors
+        .iter()
+        .zip(&generations)
+        .map(|(attestor, generation)| AttestorSummary::new(attestor, generation))
+        .collect();
+    let warnings = &config.warnings;
+    let good = warnings.list.is_empty() || !arguments.deny_warnings;
+    let document = json!({
+        "ok": good,
+        "trust_domain": config.trust_domain,
+        "attestors": attestors,
+        "warnings": warnings.summaries(),
+    });
+    output.answer(&document, |out| {
+        if !warnings.list.is_empty() {
+            writeln!(out, "{}\n", warnings.render(true))?;
+        }
+        let name = arguments.file.display();
+        let count = warnings.list.len();
+        let warned = plural(count, "warning");
+        match (good, count) {
+            (true, 0) => writeln!(out, "{GOOD}`{name}` is good{GOOD:#}")?,
+            (true, _) => writeln!(out, "{NOTE}`{name}` can be used, with {count} {warned}{NOTE:#}")?,
+            (false, _) => writeln!(out, "{BAD}`{name}` has {count} {warned}{BAD:#}")?,
+        }
+        row(out, "trust domain", &config.trust_domain)?;
+        attestors.iter().try_for_each(|attestor| attestor.write(out))
+    })?;
+    Ok(if good { Exit::Done } else { Exit::Fault })
+}
+
+/// Loads every attestor, and finds the problems of all of them.
+fn load(config: &Config) -> Result<Vec<Generation>, Failure> {
+    let sandbox = Sandbox::new()?;
+    let mut generations = Vec::new();
+    let mut problems: Option<Problems> = None;
+    for attestor in &config.attestors {
+        match Generation::load(config, attestor, &sandbox) {
+            Ok(generation) => generations.push(generation),
+            Err(more) => match &mut problems {
+                Some(problems) => problems.list.extend(more.list),
+                None => problems = Some(more),
+            },
+        }
+    }
+    match problems {
+        None => Ok(generations),
+        Some(mut problems) => {
+            problems.list.extend(config.warnings.list.iter().cloned());
+            Err(Failure::Config(problems))
+        }
+    }
+}
+
+/// One attestor, as it will serve.
+#[derive(Debug, Serialize)]
+struct AttestorSummary<'a> {
+    name: &'a str,
+    method: &'static str,
+    policy: PolicySummary<'a>,
+    clusters: Vec<ClusterSummary<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct PolicySummary<'a> {
+    #[serde(flatten)]
+    label: &'a PolicyLabel,
+    leading: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ClusterSummary<'a> {
+    name: &'a str,
+    keys: Vec<String>,
+    service_accounts: Vec<String>,
+    issuer: Option<&'a str>,
+    audience: &'a [String],
+    allow_unexpiring_tokens: bool,
+    ca_thumbprint: Option<&'a str>,
+    /// Where it differs from the attestor's.
+    policy: Option<PolicySummary<'a>>,
+}
+
+impl<'a> AttestorSummary<'a> {
+    fn new(config: &'a AttestorConfig, generation: &'a Generation) -> Self {
+        Self {
+            name: config.name.as_str(),
+            method: config.method.as_str(),
+            policy: PolicySummary::new(generation.naming(None)),
+            clusters: config
+                .clusters
+                .iter()
+                .map(|cluster| ClusterSummary::new(cluster, generation))
+                .collect(),
+        }
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "\n{HEADING}attestor `{}`{HEADING:#}", self.name)?;
+        row(out, "evidence", self.method)?;
+        self.policy.write(out)?;
+        self.clusters.iter().try_for_each(|cluster| cluster.write(out))
+    }
+}
+
+impl<'a> PolicySummary<'a> {
+    fn new(naming: &'a Naming) -> Self {
+        Self {
+            label: naming.label(),
+            leading: naming.envelope().leading.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        row(out, "policy", self.label)?;
+        row(out, "digest", self.label.digest)?;
+        match self.leading.as_slice() {
+            [] => Ok(()),
+            leading => row(out, "IDs begin", leading.join("/")),
+        }
+    }
+}
+
+impl<'a> ClusterSummary<'a> {
+    fn new(config: &'a ClusterConfig, generation: &'a Generation) -> Self {
+        let trust = &config.trust;
+        Self {
+            name: &trust.name,
+            keys: trust.keys.descriptions().map(|key| key.to_string()).collect(),
+            service_accounts: trust.allowed.iter().map(ToString::to_string).collect(),
+            issuer: trust.issuer.as_deref(),
+            audience: &trust.audience,
+            allow_unexpiring_tokens: trust.allow_unexpiring_tokens,
+            ca_thumbprint: trust.ca_thumbprint.as_deref(),
+            policy: config
+                .naming
+                .as_ref()
+                .map(|_| PolicySummary::new(generation.naming(Some(&trust.name)))),
+        }
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "\n  {HEADING}cluster `{}`{HEADING:#}", self.name)?;
+        let keys = self.keys.len();
+        row(out, "trusts", format_args!("{keys} {}: {}", plural(keys, "key"), self.keys.join("; ")))?;
+        row(out, "accounts", printable(&self.service_accounts.join(", ")))?;
+        match self.issuer {
+            Some(issuer) => row(out, "issuer", printable(issuer))?,
+            None => row(out, "issuer", format_args!("{NOTE}not compared{NOTE:#}"))?,
+        }
+        match self.audience {
+            [] => row(out, "audience", format_args!("{NOTE}not compared{NOTE:#}"))?,
+            audience => row(out, "audience", printable(&audience.join(", ")))?,
+        }
+        if self.allow_unexpiring_tokens {
+            row(out, "expiry", format_args!("{NOTE}tokens that never expire are accepted{NOTE:#}"))?;
+        }
+        if let Some(thumbprint) = self.ca_thumbprint {
+            row(out, "CA", format_args!("{FAINT}sha256:{FAINT:#}{thumbprint}"))?;
+        }
+        match &self.policy {
+            Some(policy) => policy.write(out),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! `nameplate policy inspect`: what a component says, asks for and costs,
+//! before anyone trusts it.
+//!
+//! A component that is refused is still read as far as that goes, so that its
+//! author sees the import that is in the way.
+
+use super::limits::LimitFlags;
+use crate::failure::Failure;
+use crate::input;
+use crate::report::{BAD, Exit, GOOD, HEADING, NOTE, Output, grouped, millis, printable, row, short};
+use nameplate_attestor::{cases, chain};
+use nameplate_policy::{
+    CONTRACT_VERSION, Digest, Interface, LoadError, Manifest, Policy, PolicyRequest, PolicySource,
+    Sandbox, Start, Trial,
+};
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+/// Show what a component is, asks for and costs to load
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  nameplate policy inspect builtin:uuid
+  nameplate policy inspect my-policy.wasm --output json
+  nameplate policy inspect large.wasm --limit 'component_bytes=16 MiB'")]
+pub(crate) struct Arguments {
+    /// A component, or builtin:NAME
+    policy: String,
+
+    /// Settings to load it with: a JSON object, or @FILE
+    #[arg(long, value_name = "JSON|@FILE")]
+    settings: Option<String>,
+
+    #[command(flatten)]
+    limits: LimitFlags,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// When there are no bytes to look at.
+pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
+    let settings = input::settings(arguments.settings.as_deref())?;
+    let source = PolicySource::parse(&arguments.policy);
+    let (component, digest) = source
+        .read(None, &arguments.limits.limits())
+        .map_err(|error| Failure::load(format!("`{}`", arguments.policy), error))?;
+    let findings = Findings::of(component, digest, settings, arguments)?;
+    output.answer(&findings.document(), |out| findings.write(out, &arguments.policy))?;
+    Ok(match findings.loading {
+        Loading::Refused(_) => Exit::Fault,
+        Loading::Loaded { .. } | Loading::NeedsSettings(_) => Exit::Done,
+    })
+}
+
+/// All there is to say of a component.
+struct Findings {
+    bytes: usize,
+    digest: Digest,
+    manifest: Manifest,
+    /// None where the bytes are not even a component.
+    interface: Option<Interface>,
+    /// Cases that it carries; none where they cannot be read.
+    cases: Option<usize>,
+    /// How long compiling took, where it came to that.
+    compiled: Option<Duration>,
+    loading: Loading,
+}
+
+/// What came of loading it.
+enum Loading {
+    Loaded { took: Duration, start: Start },
+    /// It is a policy, and has settings that must be made.
+    NeedsSettings(LoadError),
+    Refused(LoadError),
+}
+
+impl Findings {
+    fn of(
+        component: Cow<'static, [u8]>,
+        digest: Digest,
+        settings: Value,
+        arguments: &Arguments,
+    ) -> Result<Self, Failure> {
+        let sandbox = Sandbox::new()?;
+        let limits = arguments.limits.limits();
+        let manifest = Manifest::read(&component);
+        let began = Instant::now();
+        let compiled = Trial::new(&sandbox, &component, &limits)
+            .is_ok()
+            .then(|| began.elapsed());
+        let unset = arguments.settings.is_none();
+        let request = PolicyRequest {
+            settings,
+            limits,
+            ..PolicyRequest::new(PolicySource::Bytes(component.clone()))
+        };
+        let began = Instant::now();
+        let loading = match Policy::load(&sandbox, &request) {
+            Ok(policy) => Loading::Loaded {
+                took: began.elapsed(),
+                start: policy.start().clone(),
+            },
+            Err(error @ LoadError::Settings(_)) if unset => Loading::NeedsSettings(error),
+            Err(error) => Loading::Refused(error),
+        };
+        Ok(Self {
+            bytes: component.len(),
+            digest,
+            interface: Interface::read(&component).ok(),
+            cases: cases::embedded(&manifest).ok().map(|cases| cases.len()),
+            manifest,
+            compiled,
+            loading,
+        })
+    }
+
+    /// Version of the contract that the component implements, by its exports.
+    fn contract(&self) -> Option<&str> {
+        let exports = &self.interface.as_ref()?.exports;
+        exports
+            .iter()
+            .find_map(|export| export.strip_prefix("nameplate:policy/naming@"))
+    }
+
+    fn schema(&self) -> Option<Value> {
+        let text = self.manifest.settings_schema.as_deref()?;
+        serde_json::from_str(text).ok()
+    }
+
+    fn document(&self) -> Value {
+        let (start, load, refusal) = match &self.loading {
+            Loading::Loaded { took, start } => {
+                let start = match start {
+                    Start::Configured => json!({ "state": "configured" }),
+                    Start::Unconfigured { reason } => {
+                        json!({ "state": "unconfigured", "reason": reason })
+                    }
+                };
+                (start, json!(millis(*took)), Value::Null)
+            }
+            Loading::NeedsSettings(error) => (
+                json!({ "state": "needs_settings", "reason": chain(error) }),
+                Value::Null,
+                Value::Null,
+            ),
+            Loading::Refused(error) => (Value::Null, Value::Null, json!(chain(error))),
+        };
+        json!({
+            "name": self.manifest.name,
+            "version": self.manifest.version,
+            "description": self.manifest.description,
+            "contract": self.contract(),
+            "imports": self.interface.as_ref().map(|interface| &interface.imports),
+            "exports": self.interface.as_ref().map(|interface| &interface.exports),
+            "bytes": self.bytes,
+            "digest": self.digest,
+            "settings_schema": self.schema(),
+            "cases": self.cases,
+            "start": start,
+            "compile_ms": self.compiled.map(millis),
+            "load_ms": load,
+            "refused": refusal,
+        })
+    }
+
+    fn write(&self, out: &mut dyn Write, source: &str) -> io::Result<()> {
+        let name = self.manifest.name.as_deref().unwrap_or(source);
+        let version = self.manifest.version.as_deref().unwrap_or_default();
+        writeln!(out, "{HEADING}{} {}{HEADING:#}", printable(name), printable(version))?;
+        if let Some(description) = &self.manifest.description {
+            writeln!(out, "{}", printable(description))?;
+        }
+        writeln!(out)?;
+        row(out, "digest", self.digest)?;
+        row(out, "size", format_args!("{} bytes", grouped(u64::try_from(self.bytes).unwrap_or(u64::MAX))))?;
+        match self.contract() {
+            Some(contract) => row(out, "contract", printable(contract))?,
+            None => row(out, "contract", format_args!("{BAD}none{BAD:#}, this host speaks {CONTRACT_VERSION}"))?,
+        }
+        if let Some(interface) = &self.interface {
+            names(out, "imports", &interface.imports, "nothing")?;
+            names(out, "exports", &interface.exports, "nothing")?;
+        }
+        self.write_settings(out)?;
+        match self.cases {
+            Some(0) => row(out, "cases", format_args!("{NOTE}none{NOTE:#}"))?,
+            Some(count) => row(out, "cases", count)?,
+            None => row(out, "cases", format_args!("{BAD}cannot be read{BAD:#}"))?,
+        }
+        if let Some(compiled) = self.compiled {
+            row(out, "compiles in", short(compiled))?;
+        }
+        match &self.loading {
+            Loading::Loaded { took, start } => {
+                row(out, "loads in", short(*took))?;
+                match start {
+                    Start::Configured => row(out, "starts", "from its configured state"),
+                    Start::Unconfigured { reason } => {
+                        row(out, "starts", format_args!("{NOTE}unconfigured{NOTE:#}, `configure` runs every time: {}", printable(reason)))
+                    }
+                }?;
+                writeln!(out, "\n{GOOD}This is a policy that can be loaded.{GOOD:#}")
+            }
+            Loading::NeedsSettings(error) => {
+                writeln!(out, "\n{NOTE}This is a policy that needs settings:{NOTE:#} {}", printable(&chain(error)))
+            }
+            Loading::Refused(error) => {
+                writeln!(out, "\n{BAD}This is refused:{BAD:#} {}", printable(&chain(error)))
+            }
+        }
+    }
+
+    /// The settings there are, a line each.
+    fn write_settings(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Some(schema) = self.schema() else {
+            return row(out, "settings", "no schema");
+        };
+        let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+            return row(out, "settings", "none");
+        };
+        if properties.is_empty() {
+            return row(out, "settings", "none");
+        }
+        let mut label = "settings";
+        for (name, property) in properties {
+            let mut line = format!("{}: {}", printable(name), kind(property));
+            if let Some(default) = property.get("default") {
+                line.push_str(&format!(", default {}", printable(&default.to_string())));
+            }
+            row(out, label, line)?;
+            label = "";
+        }
+        Ok(())
+    }
+}
+
+/// What a setting may be, in a word or two.
+fn kind(schema: &Value) -> String {
+    if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+        let values: Vec<_> = values.iter().map(|value| printable(&value.to_string())).collect();
+        return values.join(" | ");
+    }
+    match schema.get("type").and_then(Value::as_str) {
+        Some("array") => {
+            let items = schema.get("items").map_or_else(|| "anything".to_owned(), kind);
+            format!("list of {items}")
+        }
+        Some(name) => printable(name),
+        None => "see the schema".to_owned(),
+    }
+}
+
+fn names(out: &mut dyn Write, label: &str, names: &[String], none: &str) -> io::Result<()> {
+    if names.is_empty() {
+        return row(out, label, none);
+    }
+    let mut label = label;
+    for name in names {
+        row(out, label, printable(name))?;
+        label = "";
+    }
+    Ok(())
+}

@@ -1,0 +1,5 @@
+;; Answers a segment that is no text.
+(data (i32.const 2048) "\00\00\00\00" "\20\08\00\00" "\01\00\00\00")
+(data (i32.const 2080) "\30\08\00\00" "\02\00\00\00")
+(data (i32.const 2096) "\c3\28")
+(func (export "derive") (param i32) (result i32) (i32.const 2048))

@@ -1,0 +1,2 @@
+;; Starts with bytes behind its memory.
+(data (i32.const 65535) "ab")

@@ -1,0 +1,3 @@
+;; Gives up before there is an instance.
+(func $start unreachable)
+(start $start)

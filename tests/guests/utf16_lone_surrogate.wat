@@ -1,0 +1,6 @@
+;; Answers half of a UTF-16 pair.
+(;utf16;)
+(data (i32.const 2048) "\00\00\00\00" "\20\08\00\00" "\01\00\00\00")
+(data (i32.const 2080) "\30\08\00\00" "\01\00\00\00")
+(data (i32.const 2096) "\00\d8")
+(func (export "derive") (param i32) (result i32) (i32.const 2048))

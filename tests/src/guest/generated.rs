@@ -1,0 +1,425 @@
+//! Guests too large or too regular to be written by hand.
+
+use super::{Guest, answering, defaults, denying, refusing, text_of};
+
+/// Every import of a policy is refused by its name: the interfaces of WASI 0.2,
+/// one of each other package that hosts offer, and other kinds of import.
+const INTERFACES: [&str; 35] = [
+    "wasi:cli/environment@0.2.0",
+    "wasi:cli/exit@0.2.0",
+    "wasi:cli/stdin@0.2.0",
+    "wasi:cli/stdout@0.2.0",
+    "wasi:cli/stderr@0.2.0",
+    "wasi:cli/terminal-input@0.2.0",
+    "wasi:cli/terminal-output@0.2.0",
+    "wasi:cli/terminal-stdin@0.2.0",
+    "wasi:cli/terminal-stdout@0.2.0",
+    "wasi:cli/terminal-stderr@0.2.0",
+    "wasi:clocks/monotonic-clock@0.2.0",
+    "wasi:clocks/wall-clock@0.2.0",
+    "wasi:clocks/timezone@0.2.0",
+    "wasi:filesystem/preopens@0.2.0",
+    "wasi:filesystem/types@0.2.0",
+    "wasi:http/incoming-handler@0.2.0",
+    "wasi:http/outgoing-handler@0.2.0",
+    "wasi:http/types@0.2.0",
+    "wasi:io/error@0.2.0",
+    "wasi:io/poll@0.2.0",
+    "wasi:io/streams@0.2.0",
+    "wasi:random/insecure@0.2.0",
+    "wasi:random/insecure-seed@0.2.0",
+    "wasi:random/random@0.2.0",
+    "wasi:sockets/instance-network@0.2.0",
+    "wasi:sockets/ip-name-lookup@0.2.0",
+    "wasi:sockets/network@0.2.0",
+    "wasi:sockets/tcp@0.2.0",
+    "wasi:sockets/tcp-create-socket@0.2.0",
+    "wasi:sockets/udp@0.2.0",
+    "wasi:sockets/udp-create-socket@0.2.0",
+    "wasi:logging/logging",
+    "wasi:keyvalue/store@0.2.0-draft",
+    "wasi:clocks/system-clock@0.3.0",
+    "nameplate:policy/naming@0.1.0",
+];
+
+/// A policy that imports the interface `name` and does nothing with it.
+pub fn imported(name: &str) -> Guest {
+    Guest::new(
+        format!("imports {name}"),
+        text_of(&importing(&format!("\"{name}\" (instance (export \"f\" (func)))"))),
+    )
+}
+
+/// The guests of this file.
+pub fn generated() -> Vec<Guest> {
+    let mut guests: Vec<_> = INTERFACES.iter().map(|name| imported(name)).collect();
+    guests.extend(other_imports());
+    guests.extend(other_files());
+    guests.extend(other_contracts());
+    guests.extend(proposals());
+    guests.extend(shapes());
+    guests.extend(bombs());
+    guests.extend(paths());
+    guests.extend(selectors());
+    guests.extend(words());
+    guests
+}
+
+fn text(name: &str, text: &str) -> Guest {
+    Guest::new(name, text_of(text))
+}
+
+fn importing(import: &str) -> String {
+    // The default core module comes with the rest.
+    format!("(import {import}) (core module $unused)")
+}
+
+fn other_imports() -> Vec<Guest> {
+    [
+        ("imports a function", r#""log" (func)"#),
+        ("imports a core module", r#""plugin" (core module)"#),
+        ("imports a component", r#""plugin" (component)"#),
+        ("imports a resource", r#""handle" (type (sub resource))"#),
+        ("imports with a control character", r#""wasi:io/x-\1b" (func)"#),
+        (
+            "imports types of another package",
+            r#""acme:policy/types" (instance (export "t" (type (eq u8))))"#,
+        ),
+        (
+            "imports a function beside our types",
+            r#""nameplate:policy/types" (instance (export "clock" (func (result u64))))"#,
+        ),
+    ]
+    .into_iter()
+    // A name that the text format refuses is no guest.
+    .filter(|(_, import)| !import.contains("\\1b"))
+    .map(|(name, import)| text(name, &importing(import)))
+    .collect()
+}
+
+fn other_files() -> Vec<Guest> {
+    let good = answering(&["good"], &[]);
+    let mut torn = good.clone();
+    torn.truncate(good.len() / 2);
+    let mut trailing = good.clone();
+    trailing.extend(b"and more");
+    let mut other_layer = good.clone();
+    other_layer[4] = 0x0f;
+    vec![
+        Guest::new("is empty", Vec::new()),
+        Guest::new("is text", b"#!/bin/sh\nexec id\n".to_vec()),
+        Guest::new("is an ELF file", b"\x7fELF\x02\x01\x01\0\0\0\0\0".to_vec()),
+        Guest::new("is a header only", good[..8].to_vec()),
+        Guest::new("is of another binary version", other_layer),
+        Guest::new("is torn in half", torn),
+        Guest::new("has trailing bytes", trailing),
+        text("is a core module", "(module)"),
+        text(
+            "is a core module with our exports",
+            &format!(
+                "(module {} (func (export \"_start\")))",
+                defaults("(func (export \"nothing\"))")
+            ),
+        ),
+    ]
+}
+
+fn other_contracts() -> Vec<Guest> {
+    let exporting = |name: &str, instance: &str| {
+        format!("(component (instance $i {instance}) (export \"{name}\" (instance $i)))")
+    };
+    let naming = "nameplate:policy/naming@0.1.0";
+    vec![
+        text("exports nothing", "(component)"),
+        text("exports another world", &exporting("wasi:http/incoming-handler@0.2.0", "")),
+        text("exports a later version", &exporting("nameplate:policy/naming@0.2.0", "")),
+        text("exports an earlier version", &exporting("nameplate:policy/naming@0.0.9", "")),
+        text("exports no version", &exporting("nameplate:policy/naming", "")),
+        text("exports another package", &exporting("acme:policy/naming@0.1.0", "")),
+        text("exports the interface empty", &exporting(naming, "")),
+        text(
+            "exports the interface as a function",
+            "(component
+               (core module $m (func (export \"f\")))
+               (core instance $c (instantiate $m))
+               (func $f (canon lift (core func $c \"f\")))
+               (export \"naming\" (func $f)))",
+        ),
+        text(
+            "exports functions of other types",
+            &format!(
+                "(component
+                   (core module $m (func (export \"f\") (param i32) (result i32) (local.get 0)))
+                   (core instance $c (instantiate $m))
+                   (func $f (param \"facts\" u32) (result u32) (canon lift (core func $c \"f\")))
+                   (instance $i (export \"configure\" (func $f)) (export \"derive\" (func $f)))
+                   (export \"{naming}\" (instance $i)))"
+            ),
+        ),
+        text(
+            "exports configure only",
+            &format!(
+                "(component
+                   (core module $m (func (export \"f\")))
+                   (core instance $c (instantiate $m))
+                   (func $f (canon lift (core func $c \"f\")))
+                   (instance $i (export \"configure\" (func $f)))
+                   (export \"{naming}\" (instance $i)))"
+            ),
+        ),
+    ]
+}
+
+/// Proposals whose result, or whose cost, is not the same everywhere.
+fn proposals() -> Vec<Guest> {
+    [
+        ("uses SIMD", "(func v128.const i64x2 0 0 drop)"),
+        (
+            "uses relaxed SIMD",
+            "(func (param v128 v128) (result v128)
+               local.get 0 local.get 1 i8x16.relaxed_swizzle)",
+        ),
+        ("uses threads", "(memory $shared 1 1 shared)"),
+        ("uses 64-bit memory", "(memory $wide i64 1)"),
+        ("uses several memories in a module", "(memory $other 1)"),
+        ("uses tail calls", "(func $f (return_call $f))"),
+        (
+            "uses exceptions",
+            "(tag $e) (func (throw $e))",
+        ),
+        (
+            "uses garbage collection",
+            "(type $s (struct (field i32))) (func (drop (struct.new_default $s)))",
+        ),
+        (
+            "uses wide arithmetic",
+            "(func (result i64 i64) i64.const 1 i64.const 1 i64.mul_wide_s)",
+        ),
+        (
+            "uses function references",
+            "(type $t (func)) (func (param (ref null $t)) local.get 0 call_ref $t)",
+        ),
+        (
+            "uses constant arithmetic",
+            "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
+        ),
+        ("uses other page sizes", "(memory $small 1 (pagesize 1))"),
+    ]
+    .into_iter()
+    .map(|(name, fields)| {
+        // Memory first, so that "another one" is the second.
+        text(name, &format!("(memory (export \"memory\") 1) {fields}"))
+    })
+    .collect()
+}
+
+/// What would keep the compiler busy, were it not refused before.
+fn shapes() -> Vec<Guest> {
+    let blocks = |depth| format!("(func {} {})", "block ".repeat(depth), "end ".repeat(depth));
+    let sections: Vec<_> = (0..3).map(|_| vec![0; 200 << 10]).collect();
+    vec![
+        text("nests 513 blocks", &blocks(513)),
+        text("nests 10000 blocks", &blocks(10_000)),
+        text(
+            "nests 600 loops with a branch table",
+            &format!(
+                "(func {} (br_table {} (i32.const 0)) {})",
+                "loop ".repeat(600),
+                "0 ".repeat(600),
+                "end ".repeat(600)
+            ),
+        ),
+        text("has 10001 functions", &"(func)".repeat(10_001)),
+        text(
+            "has a function of 70000 bytes",
+            &format!("(func {})", "nop ".repeat(70_000)),
+        ),
+        text(
+            "has 150000 locals in three functions",
+            &"(func (local i32) (local i64) (local f32))"
+                .replace("(local i32)", &"(local i32)".repeat(49_990))
+                .repeat(3),
+        ),
+        nested_components(65),
+        nested_components(2_000),
+        Guest::new("has 600 KiB of custom sections", padded(&sections)),
+    ]
+}
+
+/// Small files that mean much.
+fn bombs() -> Vec<Guest> {
+    let mut doubling = "(component (type $t0 (tuple string string))".to_owned();
+    for level in 1..40 {
+        let below = level - 1;
+        doubling.push_str(&format!("(type $t{level} (tuple $t{below} $t{below}))"));
+    }
+    doubling.push(')');
+    let wide = format!(
+        "(component (type (record {})))",
+        (0..5_000)
+            .map(|field| format!("(field \"f{field}\" u8)"))
+            .collect::<String>()
+    );
+    let instances = "(core instance (instantiate $empty))";
+    vec![
+        text("doubles a type 40 times", &doubling),
+        text("has a record of 5000 fields", &wide),
+        text(
+            "makes 17 instances",
+            &format!("(core module $empty) {}", instances.repeat(16)),
+        ),
+        text(
+            "makes 900 instances",
+            &format!("(core module $empty) {}", instances.repeat(900)),
+        ),
+        text(
+            "has 900 core modules",
+            &"(core module (memory 1))".repeat(900),
+        ),
+        text(
+            "branches from 512 blocks to each of them",
+            &format!(
+                "(func (param i32) {} (br_table {} (local.get 0)) {})",
+                "block ".repeat(500),
+                (0..500).map(|n| format!("{n} ")).collect::<String>().repeat(40),
+                "end ".repeat(500)
+            ),
+        ),
+        text(
+            "calls a function of 1000 parameters",
+            &format!(
+                "(func $f (param {p})) (func (export \"g\") (param {p}) {} call $f)",
+                (0..1000).map(|n| format!("local.get {n} ")).collect::<String>(),
+                p = "i64 ".repeat(1000)
+            ),
+        ),
+    ]
+}
+
+/// Component after component inside each other.
+pub fn nested_components(depth: usize) -> Guest {
+    let header = *b"\0asm\x0d\0\x01\0";
+    let mut component = header.to_vec();
+    for _ in 0..depth {
+        let mut outer = header.to_vec();
+        outer.push(4);
+        outer.extend(leb128(component.len()));
+        outer.append(&mut component);
+        component = outer;
+    }
+    Guest::new(format!("nests {depth} components"), component)
+}
+
+/// A good policy followed by custom sections of these contents.
+fn padded(contents: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = answering(&["good"], &[]);
+    for content in contents {
+        bytes.push(0);
+        bytes.extend(leb128(content.len() + 1));
+        // The empty name.
+        bytes.push(0);
+        bytes.extend(content);
+    }
+    bytes
+}
+
+fn leb128(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = u8::try_from(number & 0x7f).unwrap();
+        number >>= 7;
+        if number == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+/// Answers whose path is no path.
+fn paths() -> Vec<Guest> {
+    let long = "a".repeat(300);
+    let huge = "a".repeat(1 << 20);
+    [
+        ("answers an empty path", vec![]),
+        ("answers an empty segment", vec!["a", "", "b"]),
+        ("answers a dot", vec!["."]),
+        ("answers two dots", vec![".."]),
+        ("answers two dots further down", vec!["a", "..", "..", "server"]),
+        ("answers a slash", vec!["a/b"]),
+        ("answers a leading slash", vec!["/a"]),
+        ("answers a backslash", vec!["a\\b"]),
+        ("answers percent signs", vec!["%2e%2e", "%2f"]),
+        ("answers a colon", vec!["a:b"]),
+        ("answers a query", vec!["a?b"]),
+        ("answers a fragment", vec!["a#b"]),
+        ("answers an at sign", vec!["user@host"]),
+        ("answers a whole ID", vec!["spiffe://example.org/spire/server"]),
+        ("answers a space", vec!["a b"]),
+        ("answers a newline", vec!["a\nb"]),
+        ("answers a NUL", vec!["a\0"]),
+        ("answers an escape sequence", vec!["\u{1b}[2J"]),
+        ("answers a letter that is not ASCII", vec!["ä"]),
+        ("answers a look-alike of a slash", vec!["a\u{2215}b"]),
+        ("answers a zero-width space", vec!["a\u{200b}b"]),
+        ("answers a right-to-left override", vec!["a\u{202e}b"]),
+        ("answers an ID of 300 bytes", vec![long.as_str()]),
+        ("answers a segment of 1 MiB", vec![huge.as_str()]),
+        ("answers 200 segments", vec!["a"; 200]),
+        ("answers 3000 segments", vec!["a"; 3_000]),
+    ]
+    .into_iter()
+    .map(|(name, path)| Guest::new(name, answering(&path, &[])))
+    .collect()
+}
+
+/// Answers whose selectors are no selectors.
+fn selectors() -> Vec<Guest> {
+    let numbered: Vec<String> = (0..65).map(|n| format!("n:{n}")).collect();
+    let numbered: Vec<&str> = numbered.iter().map(String::as_str).collect();
+    let long = "a".repeat(256);
+    let huge = "a".repeat(1 << 20);
+    [
+        ("answers an empty selector", vec![""]),
+        ("answers a selector with a newline", vec!["a:b\nadmin:true"]),
+        ("answers a selector with a NUL", vec!["a:b\0"]),
+        ("answers a selector with DEL", vec!["a:b\u{7f}"]),
+        ("answers a selector with a C1 control", vec!["a:\u{9b}2J"]),
+        ("answers a selector with a line separator", vec!["a\u{2028}b"]),
+        ("answers a selector of 256 bytes", vec![long.as_str()]),
+        ("answers a selector of 255 bytes", vec![&long[..255]]),
+        ("answers a selector of 1 MiB", vec![huge.as_str()]),
+        ("answers 65 selectors", numbered.clone()),
+        ("answers 64 selectors", numbered[..64].to_vec()),
+        ("answers a selector twice", vec!["a:1", "b:2", "a:1"]),
+        ("answers a selector with percent signs", vec!["a:%00"]),
+    ]
+    .into_iter()
+    .map(|(name, selectors)| Guest::new(name, answering(&["good"], &selectors)))
+    .collect()
+}
+
+/// Denials and problems: words for the operator, and for a terminal.
+fn words() -> Vec<Guest> {
+    let code = "a".repeat(65);
+    let long = "word ".repeat(200);
+    let denial = |name: &str, code: &str, detail: &str| {
+        Guest::new(name, denying(code.as_bytes(), detail.as_bytes()))
+    };
+    let problem = |name: &str, pointer: &str, message: &str| {
+        Guest::new(name, refusing(pointer.as_bytes(), message.as_bytes()))
+    };
+    vec![
+        denial("denies", "no-node", "the token is not bound to a node"),
+        denial("denies without a code", "", "why not"),
+        denial("denies with a code of 65 bytes", &code, "why not"),
+        denial("denies with a code in upper case", "No-Node", "why not"),
+        denial("denies with a line break in the code", "a\nb", "why not"),
+        denial("denies with a terminal command", "a", "\u{1b}[31mroot\u{1b}[0m\r\nlevel=info"),
+        denial("denies at length", "a", &long),
+        problem("refuses its settings", "/path/0", "is no template"),
+        problem("refuses its settings as a whole", "", "are missing"),
+        problem("refuses with a terminal command", "/a\u{1b}[2J", "\u{7}ring"),
+        problem("refuses at length", "/a", &long),
+    ]
+}
