@@ -1,1 +1,145 @@
-//! To be written.
+//! Equal component, settings and facts: equal answer, equal fuel.
+
+use nameplate_attestor::cases;
+use nameplate_policy::{
+    BUILTINS, Facts, Policy, PolicyRequest, PolicySource, Sandbox, Start, Trial, TrialAnswer,
+    Verdict,
+};
+use nameplate_tests::{facts, guest, patient};
+use serde_json::{Value, json};
+use std::thread;
+
+const RUNS: usize = 1_000;
+
+fn load(sandbox: &Sandbox, source: PolicySource, settings: Value) -> Policy {
+    let request = PolicyRequest {
+        settings,
+        limits: patient(),
+        ..PolicyRequest::new(source)
+    };
+    Policy::load(sandbox, &request).unwrap()
+}
+
+/// Settings under which a built-in policy names the facts of a bound token.
+fn settings(builtin: &str) -> Value {
+    match builtin {
+        "template" => json!({"path": ["{cluster}", "{node_name}", "{attestation_id}"]}),
+        _ => json!({}),
+    }
+}
+
+#[test]
+fn a_thousand_questions_get_one_answer() {
+    let sandbox = Sandbox::new().unwrap();
+    for builtin in BUILTINS {
+        let source = PolicySource::Builtin(builtin.name.to_owned());
+        let policy = load(&sandbox, source, settings(builtin.name));
+        let first = policy.derive(&facts::bound()).unwrap();
+        assert!(first.answer.is_ok(), "{}: {first:?}", builtin.name);
+        assert!(first.fuel > 0);
+        for run in 1..RUNS {
+            // Something else in between, that must leave nothing behind.
+            if run % 10 == 0 {
+                policy.derive(&facts::certificate()).unwrap();
+            }
+            let again = policy.derive(&facts::bound()).unwrap();
+            assert_eq!(again, first, "{} in run {run}", builtin.name);
+        }
+    }
+}
+
+/// Loading again, in another sandbox and on another thread, changes nothing.
+#[test]
+fn another_sandbox_gives_the_same_answer() {
+    let answers = || -> Vec<Verdict> {
+        let sandbox = Sandbox::new().unwrap();
+        BUILTINS
+            .iter()
+            .map(|builtin| {
+                let source = PolicySource::Builtin(builtin.name.to_owned());
+                let policy = load(&sandbox, source, settings(builtin.name));
+                policy.derive(&facts::bound()).unwrap()
+            })
+            .collect()
+    };
+    let here = answers();
+    assert_eq!(thread::spawn(answers).join().unwrap(), here);
+}
+
+/// A policy starts from the memory that `configure` left behind, and a trial
+/// configures each instance. Nobody may notice.
+#[test]
+fn the_kept_state_answers_as_a_fresh_one_does() {
+    let sandbox = Sandbox::new().unwrap();
+    for builtin in BUILTINS {
+        let trial = Trial::new(&sandbox, builtin.component, &patient()).unwrap();
+        let source = || PolicySource::Builtin(builtin.name.to_owned());
+        let manifest = nameplate_policy::Manifest::read(builtin.component);
+        let cases = cases::embedded(&manifest).unwrap();
+        let embedded = cases.into_iter().map(|case| (case.settings, case.facts));
+        let ours = [facts::bound(), facts::bare(), facts::certificate()];
+        let ours = ours.into_iter().map(|facts| (settings(builtin.name), facts));
+        for (settings, facts) in embedded.chain(ours) {
+            match trial.ask(&settings, &facts) {
+                TrialAnswer::Verdict(fresh) => {
+                    let policy = load(&sandbox, source(), settings);
+                    assert_eq!(policy.start(), &Start::Configured, "{}", builtin.name);
+                    assert_eq!(policy.derive(&facts).unwrap(), fresh, "{}", builtin.name);
+                }
+                TrialAnswer::SettingsRefused(_) => {}
+                TrialAnswer::Fault(fault) => panic!("{}: {fault}", builtin.name),
+            }
+        }
+    }
+}
+
+/// The same guest twice: once as it is, and once with something beside it
+/// that keeps its state from being written back.
+#[test]
+fn a_policy_whose_state_cannot_be_kept_answers_the_same() {
+    let sandbox = Sandbox::new().unwrap();
+    let of_file = |name: &str| PolicySource::Bytes(guest::file(name).bytes.into());
+    let kept = load(&sandbox, of_file("remembers_its_settings"), json!({}));
+    assert_eq!(kept.start(), &Start::Configured);
+    let unkept = load(&sandbox, of_file("remembers_without_a_snapshot"), json!({}));
+    assert!(matches!(unkept.start(), Start::Unconfigured { .. }), "{unkept:?}");
+    let expected = kept.derive(&facts::bound()).unwrap();
+    for _ in 0..RUNS {
+        assert_eq!(unkept.derive(&facts::bound()).as_ref(), Ok(&expected));
+    }
+}
+
+/// Facts go in and out unchanged: what a policy answers with is what was proven.
+#[test]
+fn each_fact_reaches_the_policy_as_it_is() {
+    let sandbox = Sandbox::new().unwrap();
+    let source = PolicySource::Builtin("template".to_owned());
+    let facts: Facts = facts::bound();
+    let policy = load(
+        &sandbox,
+        source,
+        json!({"path": ["x"], "selectors": [
+            "{trust_domain} {attestor} {attested_at} {attestation_id} {subject_kind}",
+            "{cluster} {namespace} {service_account} {service_account_uid}",
+            "{pod_name} {pod_uid} {node_name} {node_uid}",
+            "{issuer} {audience} {token_id} {issued_at} {expires_at}",
+            "{token_sha256}", "{cluster_thumbprint}",
+        ]}),
+    );
+    let answer = policy.derive(&facts).unwrap().answer.unwrap();
+    assert_eq!(
+        answer.selectors,
+        [
+            &format!(
+                "example.org k8s_sat 1800000000 {} service_account",
+                facts::ATTESTATION_ID
+            ),
+            "production spire spire-agent 0b1c2d3e-0000-4000-8000-00000000005a",
+            "spire-agent-x7k2p 0b1c2d3e-0000-4000-8000-000000000b0d \
+             worker-1 0b1c2d3e-0000-4000-8000-0000000010de",
+            "https://kubernetes.default.svc.cluster.local spire-server f1a3 1799999940 1800000600",
+            &"ab".repeat(32),
+            &("c0ffee".repeat(10) + "c0ff"),
+        ]
+    );
+}

@@ -108,6 +108,7 @@ audience                        = ["spire-server"]
 use_token_review_api_validation = false
 "#;
 
+#[expect(clippy::panic, reason = "a test")]
 fn good() -> Config {
     match Config::from_toml(GOOD, "good.toml", &folder()) {
         Ok(config) => config,
@@ -347,7 +348,7 @@ fn a_file_that_cannot_be_read_is_a_problem_without_a_place() {
     let path = dir.path().join("nameplate.toml");
     let said = || {
         let problems = Config::read(&path).unwrap_err();
-        assert_eq!(problems.files, [path.clone()]);
+        assert_eq!(problems.files, std::slice::from_ref(&path));
         problems
             .to_string()
             .replace(&dir.path().display().to_string(), "DIR")
