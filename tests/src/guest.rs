@@ -112,7 +112,7 @@ fn answer<T: AsRef<[u8]>>(path: &[T], selectors: &[T], rest: &[u8]) -> String {
 struct Data(Vec<u8>);
 
 impl Data {
-    /// Behind what the default functions use.
+    /// Behind what the host says to a guest.
     const BASE: usize = 16 << 10;
 
     /// Where the next byte comes, and that it is aligned for a pointer.
@@ -192,6 +192,6 @@ fn without_comments(text: &str) -> String {
 fn assemble(text: &str) -> Vec<u8> {
     match wat::parse_str(text) {
         Ok(bytes) => bytes,
-        Err(error) => panic!("{error}"),
+        Err(error) => panic!("{error}\n{:.400}", text),
     }
 }

@@ -3,7 +3,7 @@
 use crate::attestor::Attestor;
 use crate::config::{AttestorConfig, Config, Problems};
 use crate::generation::Generation;
-use crate::watch::{WatchError, WatchOptions, Watcher};
+use crate::watch::{Contents, WatchError, WatchOptions, Watcher};
 use arc_swap::ArcSwap;
 use nameplate_policy::Sandbox;
 use std::collections::BTreeMap;
@@ -25,6 +25,9 @@ pub struct Attestors {
 struct State {
     files: Vec<PathBuf>,
     warnings: Problems,
+    /// What the files held before they were read for the first time: a
+    /// watcher that begins later looks for what changed since.
+    at_first: Contents,
 }
 
 /// What a reload put in place.
@@ -51,6 +54,8 @@ impl Attestors {
     /// # Errors
     /// Every problem found, each with its place in the file.
     pub fn open(path: &Path, sandbox: Sandbox) -> Result<Self, Problems> {
+        // Read twice: the first time only says which files there are.
+        let at_first = Contents::read(&Config::read(path)?.files);
         let config = Config::read(path)?;
         let by_name = load(&config, &sandbox)?
             .into_iter()
@@ -63,6 +68,7 @@ impl Attestors {
             state: Mutex::new(State {
                 files: config.files,
                 warnings: config.warnings,
+                at_first,
             }),
         })
     }
@@ -124,31 +130,40 @@ impl Attestors {
         let gone = |name: &&String| !after.contains_key(*name);
         let removed = before.keys().filter(gone).cloned().collect();
         self.by_name.store(Arc::new(after));
-        *state = State {
-            files: config.files,
-            warnings: config.warnings,
-        };
+        state.files = config.files;
+        state.warnings = config.warnings;
         Ok(Reload { serving, removed })
     }
 
     /// Reloads whenever the contents of a file that decides change, until the
-    /// watcher is dropped. `on_event` runs on the watcher's thread.
+    /// watcher is dropped. `on_event` runs on the watcher's thread; for what
+    /// changed between [`Attestors::open`] and now, on this one.
     ///
     /// # Errors
     /// [`WatchError`] when watching cannot begin.
     pub fn watch(
         self: &Arc<Self>,
         options: WatchOptions,
-        on_event: impl Fn(WatchEvent) + Send + 'static,
+        on_event: impl Fn(WatchEvent) + Send + Sync + 'static,
     ) -> Result<Watcher, WatchError> {
         let attestors = Arc::clone(self);
-        Watcher::spawn(options, self.files(), move || {
+        let reload = Arc::new(move || {
             on_event(match attestors.reload() {
                 Ok(reload) => WatchEvent::Swapped(reload),
                 Err(problems) => WatchEvent::Refused(problems),
             });
             attestors.files()
-        })
+        });
+        let on_change = Arc::clone(&reload);
+        let watcher = Watcher::spawn(options, self.files(), move || on_change())?;
+        let missed = {
+            let state = self.state();
+            Contents::read(&state.files) != state.at_first
+        };
+        if missed {
+            reload();
+        }
+        Ok(watcher)
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

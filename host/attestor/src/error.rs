@@ -62,6 +62,8 @@ impl AttestError {
     /// Whose part it is.
     pub fn failure(&self) -> Failure {
         match self {
+            // The host's own clock: the one check that is not about the peer.
+            Self::Rejected(EvidenceError::ClockBeforeEpoch) => Failure::Fault,
             Self::Rejected(_) => Failure::Rejected,
             Self::Denied { .. } => Failure::Denied,
             Self::PolicyFailed { .. } | Self::NotAdmitted { .. } => Failure::Fault,

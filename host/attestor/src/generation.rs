@@ -60,11 +60,16 @@ impl Generation {
         attestor: &AttestorConfig,
         sandbox: &Sandbox,
     ) -> Result<Self, Problems> {
-        let mut problems = Vec::new();
+        let mut problems: Vec<Problem> = Vec::new();
         let mut load = |naming: &NamingConfig| match load_naming(naming, sandbox) {
             Ok(naming) => Some(Arc::new(naming)),
             Err(list) => {
-                problems.extend(list);
+                // A cluster that inherits the policy repeats its problems.
+                for problem in list {
+                    if !problems.contains(&problem) {
+                        problems.push(problem);
+                    }
+                }
                 None
             }
         };

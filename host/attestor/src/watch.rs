@@ -13,7 +13,7 @@
 mod contents;
 mod directories;
 
-use contents::Contents;
+pub(crate) use contents::Contents;
 use directories::Directories;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

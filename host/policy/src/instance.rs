@@ -103,12 +103,18 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// Compiles a component. Cranelift runs here, and an import finds nothing.
+    ///
+    /// The compiler panics where it meets what it has no room for (256 core
+    /// modules, for one); that is the component's end and not the host's.
     pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Self> {
-        let component = Component::new(engine, bytes)?;
-        let nothing: Linker<Ledger> = Linker::new(engine);
-        let instances = nothing.instantiate_pre(&component)?;
-        let exports = PolicyIndices::new(&instances)?;
-        Ok(Self { instances, exports })
+        catch_unwind(AssertUnwindSafe(|| {
+            let component = Component::new(engine, bytes)?;
+            let nothing: Linker<Ledger> = Linker::new(engine);
+            let instances = nothing.instantiate_pre(&component)?;
+            let exports = PolicyIndices::new(&instances)?;
+            Ok(Self { instances, exports })
+        }))
+        .unwrap_or_else(|_| Err(wasmtime::Error::msg("the compiler failed on it")))
     }
 }
 

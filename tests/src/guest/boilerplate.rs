@@ -5,13 +5,13 @@
 
 use std::fmt::Write as _;
 
-/// Export and definition of what every policy's core module has. Memory below
-/// 16 KiB is theirs: `realloc` never gives any of it back.
+/// Export and definition of what every policy's core module has. What the host
+/// says is written from 4 KiB on, and takes less than 12 KiB.
 pub(super) const DEFAULTS: [(&str, &str); 4] = [
     ("memory", "(memory (export \"memory\") 1)"),
     (
         "realloc",
-        "(global $next (mut i32) (i32.const 1024))
+        "(global $next (mut i32) (i32.const 4096))
          (func (export \"realloc\") (param i32 i32 i32 i32) (result i32)
            (local $at i32)
            (local.set $at
@@ -128,12 +128,14 @@ pub(super) fn component(fields: &str) -> String {
     text.push_str(&types("", |name, definition| {
         format!("(type ${name} {definition})\n")
     }));
-    let mut options = "(memory $guest \"memory\") (realloc (func $guest \"realloc\"))".to_owned();
+    let mut options = 
+        "(memory (core memory $guest \"memory\")) (realloc (core func $guest \"realloc\"))"
+            .to_owned();
     if fields.contains("(;utf16;)") {
         options.push_str(" string-encoding=utf16");
     }
     let post = match fields.contains("(export \"cabi_post_derive\")") {
-        true => "(post-return (func $guest \"cabi_post_derive\"))",
+        true => "(post-return (core func $guest \"cabi_post_derive\"))",
         false => "",
     };
     write!(

@@ -83,7 +83,7 @@ fn other_imports() -> Vec<Guest> {
         ("imports with a control character", r#""wasi:io/x-\1b" (func)"#),
         (
             "imports types of another package",
-            r#""acme:policy/types" (instance (export "t" (type (eq u8))))"#,
+            r#""acme:policy/types" (instance (type $t u8) (export "t" (type (eq $t))))"#,
         ),
         (
             "imports a function beside our types",
@@ -179,8 +179,6 @@ fn proposals() -> Vec<Guest> {
             "(func (param v128 v128) (result v128)
                local.get 0 local.get 1 i8x16.relaxed_swizzle)",
         ),
-        ("uses threads", "(memory $shared 1 1 shared)"),
-        ("uses 64-bit memory", "(memory $wide i64 1)"),
         ("uses several memories in a module", "(memory $other 1)"),
         ("uses tail calls", "(func $f (return_call $f))"),
         (
@@ -203,13 +201,20 @@ fn proposals() -> Vec<Guest> {
             "uses constant arithmetic",
             "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
         ),
-        ("uses other page sizes", "(memory $small 1 (pagesize 1))"),
     ]
     .into_iter()
     .map(|(name, fields)| {
         // Memory first, so that "another one" is the second.
         text(name, &format!("(memory (export \"memory\") 1) {fields}"))
     })
+    .chain(
+        [
+            ("uses threads", "(memory 1 1 shared)"),
+            ("uses 64-bit memory", "(memory i64 1)"),
+            ("uses other page sizes", "(memory 1 (pagesize 1))"),
+        ]
+        .map(|(name, memory)| text(name, &format!("(core module {memory})"))),
+    )
     .collect()
 }
 

@@ -12,7 +12,7 @@ const MAX_FILE_BYTES: usize = 64 << 20;
 
 /// The contents of files, by path.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Contents(BTreeMap<PathBuf, Content>);
+pub(crate) struct Contents(BTreeMap<PathBuf, Content>);
 
 /// What one file holds.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ enum Content {
 
 impl Contents {
     /// Reads `files`.
-    pub(super) fn read(files: &[PathBuf]) -> Self {
+    pub(crate) fn read(files: &[PathBuf]) -> Self {
         let contents = files.iter().map(|file| (file.clone(), Content::read(file)));
         Self(contents.collect())
     }
