@@ -8,22 +8,22 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     reason = "a test; clippy's own exemption covers `#[test]` functions only"
 )]
 
 use libtest_mimic::{Arguments, Failed, Trial as Test};
 use nameplate_attestor::config::Config;
-use nameplate_attestor::{AttestError, Attempt, Attestation, Attestor, Generation};
+use nameplate_attestor::{Attempt, AttestError, Attestation, Attestor, Generation};
 use nameplate_evidence::{Method, RawEvidence};
 use nameplate_policy::{Digest, Sandbox};
 use nameplate_tests::{Clusters, NOW, Token, at, facts, golden, guest, patient};
 use serde::Deserialize;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
 static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| Sandbox::new().unwrap());
 
@@ -95,7 +95,8 @@ fn main() -> ExitCode {
 
 fn run(folder: &Path) -> Result<(), Failed> {
     let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
-    let attestor = attestor(&read("config.toml"))?;
+    let attestor = attestor(&read("config.toml"));
+    let attestor = attestor.wait().as_ref()?;
     let evidence: Evidence = serde_json::from_str(&read("evidence.json"))?;
     let token = evidence.token_text.clone().unwrap_or_else(|| {
         let (clusters, _) = &*WORLD;
@@ -130,8 +131,22 @@ fn run(folder: &Path) -> Result<(), Failed> {
     )?)
 }
 
+type Loaded = Arc<OnceLock<Result<Attestor, String>>>;
+
+/// Attestors by their configuration, which many cases share.
+static ATTESTORS: Mutex<BTreeMap<String, Loaded>> = Mutex::new(BTreeMap::new());
+
+/// The attestor of a configuration, loaded once.
+fn attestor(config: &str) -> Loaded {
+    let mut attestors = ATTESTORS.lock().unwrap();
+    let loaded = Arc::clone(attestors.entry(config.to_owned()).or_default());
+    drop(attestors);
+    loaded.get_or_init(|| load(config));
+    loaded
+}
+
 /// The only attestor of a configuration, with no clock to miss.
-fn attestor(config: &str) -> Result<Attestor, Failed> {
+fn load(config: &str) -> Result<Attestor, String> {
     let (_, folder) = &*WORLD;
     let mut config = Config::from_toml(config, "config.toml", folder.path())
         .map_err(|problems| problems.render(false))?;

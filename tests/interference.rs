@@ -1,7 +1,15 @@
 //! What must not show: evidence in an answer, and a credential anywhere.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test; clippy's own exemption covers `#[test]` functions only"
+)]
+
 use nameplate_attestor::config::Config;
-use nameplate_attestor::{AttestError, Attempt, Attestation, Attestor, Generation, chain};
+use nameplate_attestor::{Attempt, AttestError, Attestation, Attestor, Generation, chain};
 use nameplate_evidence::{Method, RawEvidence, TokenVerifier};
 use nameplate_policy::{Circumstances, Facts, Sandbox};
 use nameplate_tests::{Clusters, Issuer, NOW, Token, at, facts, guest, patient};
@@ -63,7 +71,10 @@ fn attest(attestor: &Attestor, token: &str) -> Result<Attestation, AttestError> 
 fn equal_facts_of_different_tokens_get_equal_answers_at_equal_fuel() {
     let clusters = Clusters::new();
     let unread = |claim: &str| Token {
-        claims: json!({"sub": claim, "warnafter": 1}).as_object().unwrap().clone(),
+        claims: json!({"sub": claim, "warnafter": 1})
+            .as_object()
+            .unwrap()
+            .clone(),
         ..Token::default()
     };
     let pss = Token {
@@ -74,7 +85,9 @@ fn equal_facts_of_different_tokens_get_equal_answers_at_equal_fuel() {
         clusters.production.issue(&Token::default()),
         clusters.production.issue(&pss),
         clusters.production.issue(&pss),
-        clusters.production.issue(&unread("system:serviceaccount:other:one")),
+        clusters
+            .production
+            .issue(&unread("system:serviceaccount:other:one")),
         clusters.staging.issue(&Token::default()),
         clusters.staging.issue(&Token::default()),
         clusters.staging.issue(&unread(&"a".repeat(4_000))),
@@ -118,6 +131,8 @@ impl Secrets {
         secrets.push(canary.to_owned());
         // A header is the same for all tokens of a key and no secret.
         secrets.remove(0);
+        // Too short to be anybody's: `AAAA` in the place of a signature.
+        secrets.retain(|secret| secret.len() >= 16);
         // A part of a secret is one too.
         for secret in secrets.clone() {
             if secret.len() > 64 {
@@ -131,7 +146,10 @@ impl Secrets {
     #[track_caller]
     fn are_not_in(&self, text: &str) {
         for secret in &self.0 {
-            assert!(!text.contains(secret.as_str()), "`{secret}` shows in {text}");
+            assert!(
+                !text.contains(secret.as_str()),
+                "`{secret}` shows in {text}"
+            );
         }
     }
 }
@@ -142,7 +160,10 @@ const CANARY: &str = "canary-4b1d-in-the-claims";
 fn no_credential_shows_in_a_success() {
     let clusters = Clusters::new();
     let token = clusters.production.issue(&Token {
-        claims: json!({"canary": CANARY, "sub": CANARY}).as_object().unwrap().clone(),
+        claims: json!({"canary": CANARY, "sub": CANARY})
+            .as_object()
+            .unwrap()
+            .clone(),
         ..Token::default()
     });
     let secrets = Secrets::of(&token, CANARY);
@@ -160,7 +181,10 @@ fn no_credential_shows_in_a_success() {
 fn no_credential_is_among_the_facts() {
     let clusters = Clusters::new();
     let token = clusters.staging.issue(&Token {
-        claims: json!({"canary": CANARY, "sub": CANARY}).as_object().unwrap().clone(),
+        claims: json!({"canary": CANARY, "sub": CANARY})
+            .as_object()
+            .unwrap()
+            .clone(),
         ..Token::default()
     });
     let folder = tempfile::tempdir().unwrap();

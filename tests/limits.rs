@@ -1,5 +1,11 @@
 //! Each limit by itself, the clock, and callers of every kind.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test; clippy's own exemption covers `#[test]` functions only"
+)]
+
 use nameplate_attestor::chain;
 use nameplate_policy::{
     Limits, LoadError, Policy, PolicyFault, PolicyRequest, PolicySource, Sandbox, StructureError,
@@ -60,7 +66,11 @@ mod alone {
 
     #[test]
     fn fuel() {
-        for guest in ["loop_in_derive", "loop_through_calls", "loop_in_post_return"] {
+        for guest in [
+            "loop_in_derive",
+            "loop_through_calls",
+            "loop_in_post_return",
+        ] {
             let limits = Limits {
                 fuel: 1_000_000,
                 ..unlimited()
@@ -113,14 +123,18 @@ mod alone {
                 memory_bytes: 1 << 20,
                 ..unlimited()
             };
-            match fault(guest::file(guest), limits) {
-                PolicyFault::Memory { bytes: found, limit } => {
-                    assert_eq!(limit, 1 << 20, "{guest}");
-                    // The guest's own memory of a page may have come first.
-                    assert!((bytes..=bytes + (256 << 10)).contains(&found), "{guest}: {found}");
-                }
-                other => panic!("{guest}: {other:?}"),
-            }
+            let fault = fault(guest::file(guest), limits);
+            let PolicyFault::Memory {
+                bytes: found,
+                limit,
+            } = fault
+            else {
+                panic!("{guest}: {fault:?}");
+            };
+            assert_eq!(limit, 1 << 20, "{guest}");
+            // The guest's own memory of a page may have come first.
+            let likely = bytes..=bytes + (256 << 10);
+            assert!(likely.contains(&found), "{guest}: {found}");
         }
     }
 
@@ -175,7 +189,11 @@ mod alone {
 
     #[test]
     fn stack() {
-        for guest in ["recursion_in_derive", "recursion_in_start", "recursion_in_realloc"] {
+        for guest in [
+            "recursion_in_derive",
+            "recursion_in_start",
+            "recursion_in_realloc",
+        ] {
             for stack_bytes in [64 << 10, 1 << 20] {
                 let limits = Limits {
                     stack_bytes,
@@ -350,10 +368,15 @@ fn a_policy_answers_inside_an_asynchronous_runtime() {
     let expected = good.derive(&facts::bound());
     let hostile = guest::file("loop_in_configure");
 
-    let current = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let current = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     current.block_on(async {
         let loaded = load(&sandbox, &hostile, &patient());
-        assert!(matches!(loaded, Err(LoadError::Configure(PolicyFault::Fuel { .. }))));
+        assert!(matches!(
+            loaded,
+            Err(LoadError::Configure(PolicyFault::Fuel { .. }))
+        ));
         assert_eq!(good.derive(&facts::bound()), expected);
     });
 
@@ -400,12 +423,20 @@ fn a_configuration_without_limits_has_the_defaults() {
 #[test]
 fn no_state_outlives_a_question() {
     let sandbox = Sandbox::new().unwrap();
-    for guest in ["counts_in_a_global", "counts_in_memory", "remembers_its_settings"] {
+    for guest in [
+        "counts_in_a_global",
+        "counts_in_memory",
+        "remembers_its_settings",
+    ] {
         let policy = load(&sandbox, &guest::file(guest), &patient()).unwrap();
         let first = policy.derive(&facts::bound()).unwrap();
         assert_eq!(first.answer.as_ref().unwrap().path.len(), 1, "{guest}");
         for _ in 0..100 {
-            assert_eq!(policy.derive(&facts::bound()).as_ref(), Ok(&first), "{guest}");
+            assert_eq!(
+                policy.derive(&facts::bound()).as_ref(),
+                Ok(&first),
+                "{guest}"
+            );
         }
     }
 }

@@ -35,7 +35,10 @@ fn main() -> ExitCode {
     if golden::blessing() {
         arguments.filter = None;
     }
-    let guests: Vec<_> = guest::files().into_iter().chain(guest::generated()).collect();
+    let guests: Vec<_> = guest::files()
+        .into_iter()
+        .chain(guest::generated())
+        .collect();
     assert!(guests.len() >= 30, "{} guests", guests.len());
     let expected = Arc::new(expected());
     let found = Arc::new(Mutex::new(BTreeMap::new()));
@@ -52,27 +55,34 @@ fn main() -> ExitCode {
             })
         })
         .collect();
-    tests.push(Test::test("every outcome has its guest", move || {
-        match expected
+    tests.push(Test::test(
+        "every outcome has its guest",
+        move || match expected
             .keys()
             .find(|name| guests.iter().all(|guest| guest.name != **name))
         {
             Some(name) if !golden::blessing() => Err(format!("`{name}` is no guest").into()),
             _ => Ok(()),
-        }
-    }));
+        },
+    ));
     tests.push(Test::test("a file torn anywhere is refused", || {
         Watchdog::watch("torn files", torn_anywhere);
         still_answers()
     }));
-    tests.push(Test::test("a file with any byte changed is contained", || {
-        Watchdog::watch("changed files", changed_anywhere);
-        still_answers()
-    }));
-    tests.push(Test::test("every way in goes through the same checks", || {
-        every_way_in();
-        still_answers()
-    }));
+    tests.push(Test::test(
+        "a file with any byte changed is contained",
+        || {
+            Watchdog::watch("changed files", changed_anywhere);
+            still_answers()
+        },
+    ));
+    tests.push(Test::test(
+        "every way in goes through the same checks",
+        || {
+            every_way_in();
+            still_answers()
+        },
+    ));
     let conclusion = libtest_mimic::run(&arguments, tests);
     if golden::blessing() {
         bless(&found.lock().unwrap());
@@ -96,7 +106,8 @@ fn outcome(guest: &Guest) -> String {
     match verdict {
         Err(fault) => format!("fault {}: {fault}", fault.reason()),
         Ok(Verdict {
-            answer: Err(denial), ..
+            answer: Err(denial),
+            ..
         }) => format!("denied {}: {}", denial.code, denial.detail),
         Ok(Verdict {
             answer: Ok(derivation),
@@ -105,7 +116,10 @@ fn outcome(guest: &Guest) -> String {
             Err(error) => format!("not admitted {}: {}", error.reason(), chain(&error)),
             Ok(identity) => {
                 let selectors: usize = identity.selectors().len();
-                format!("identity {} and {selectors} selectors", identity.spiffe_id())
+                format!(
+                    "identity {} and {selectors} selectors",
+                    identity.spiffe_id()
+                )
             }
         },
     }
@@ -123,9 +137,16 @@ fn load(sandbox: &Sandbox, guest: &Guest) -> Result<Policy, LoadError> {
 /// The default limits; with room for what some guests must write before they
 /// can ask too much of the host.
 fn limits(guest: &Guest) -> Limits {
-    let large = ["million", "10_mib"].iter().any(|size| guest.name.contains(size));
+    let large = ["million", "10_mib"]
+        .iter()
+        .any(|size| guest.name.contains(size));
     Limits {
-        memory_bytes: if large { 16 << 20 } else { patient().memory_bytes },
+        fuel: if large { 100_000_000 } else { patient().fuel },
+        memory_bytes: if large {
+            16 << 20
+        } else {
+            patient().memory_bytes
+        },
         ..patient()
     }
 }
@@ -163,7 +184,9 @@ fn agrees_with_a_trial(guest: &Guest, loaded: &Result<Policy, LoadError>) {
 /// The good policy, on the sandbox that the guest was on.
 fn still_answers() -> Result<(), Failed> {
     let (_, good) = &*HOST;
-    let answer = good.derive(&facts::bound()).map_err(|fault| fault.to_string())?;
+    let answer = good
+        .derive(&facts::bound())
+        .map_err(|fault| fault.to_string())?;
     match answer.answer {
         Ok(derivation) if derivation.path == ["good"] => Ok(()),
         other => Err(format!("the good policy answers {other:?}").into()),

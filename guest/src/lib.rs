@@ -84,11 +84,6 @@ extern crate self as nameplate_guest;
 #[cfg(all(target_arch = "wasm32", feature = "allocator"))]
 mod allocator;
 #[doc(hidden)]
-#[expect(
-    clippy::allow_attributes,
-    clippy::allow_attributes_without_reason,
-    reason = "bindgen-generated code"
-)]
 pub mod bindings;
 mod export;
 pub mod selectors;

@@ -11,30 +11,33 @@ use crate::{Facts, Label, ServiceAccount, Subject};
 ///
 /// In settings a list of names: `selectors = ["cluster", "agent_ns"]`.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(from = "Vec<Name>")]
+#[serde(from = "Vec<Kind>")]
 pub struct Keep(u16);
 
 impl Keep {
     /// No selector at all: `selectors = []`.
     pub const NONE: Self = Self(0);
 
-    fn has(self, name: Name) -> bool {
-        self.0 & (1 << name as u16) != 0
+    /// A bit for every kind there is.
+    const ALL: Self = Self((1 << (Kind::AgentPodLabel as u16 + 1)) - 1);
+
+    fn has(self, kind: Kind) -> bool {
+        self.0 & (1 << kind as u16) != 0
     }
 }
 
 impl Default for Keep {
     fn default() -> Self {
-        Self(u16::MAX)
+        Self::ALL
     }
 }
 
-impl From<Vec<Name>> for Keep {
-    fn from(names: Vec<Name>) -> Self {
+impl From<Vec<Kind>> for Keep {
+    fn from(kinds: Vec<Kind>) -> Self {
         Self(
-            names
+            kinds
                 .into_iter()
-                .fold(0, |kept, name| kept | 1 << name as u16),
+                .fold(0, |kept, kind| kept | 1 << kind as u16),
         )
     }
 }
@@ -42,7 +45,7 @@ impl From<Vec<Name>> for Keep {
 /// A kind of selector, named as the part before its first colon.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Name {
+enum Kind {
     Cluster,
     AgentNs,
     AgentSa,
@@ -74,50 +77,50 @@ fn of_service_account(account: &ServiceAccount, keep: Keep) -> Vec<String> {
     // One allocation: 8 kinds that occur once, and the labels.
     let mut selectors = Vec::with_capacity(8 + node_labels.len() + pod_labels.len());
 
-    let mut push = |name: Name, prefix: &str, value: Option<&str>| {
+    let mut push = |kind: Kind, prefix: &str, value: Option<&str>| {
         if let Some(value) = value
-            && keep.has(name)
+            && keep.has(kind)
         {
             selectors.push([prefix, value].concat());
         }
     };
-    push(Name::Cluster, "cluster:", Some(&account.cluster));
-    push(Name::AgentNs, "agent_ns:", Some(&account.namespace));
-    push(Name::AgentSa, "agent_sa:", Some(&account.name));
+    push(Kind::Cluster, "cluster:", Some(&account.cluster));
+    push(Kind::AgentNs, "agent_ns:", Some(&account.namespace));
+    push(Kind::AgentSa, "agent_sa:", Some(&account.name));
     push(
-        Name::AgentPodName,
+        Kind::AgentPodName,
         "agent_pod_name:",
         pod.map(|pod| pod.name.as_str()),
     );
     push(
-        Name::AgentPodUid,
+        Kind::AgentPodUid,
         "agent_pod_uid:",
         pod.and_then(|pod| pod.uid.as_deref()),
     );
     push(
-        Name::AgentNodeIp,
+        Kind::AgentNodeIp,
         "agent_node_ip:",
         node.and_then(|node| node.address.as_deref()),
     );
     push(
-        Name::AgentNodeName,
+        Kind::AgentNodeName,
         "agent_node_name:",
         node.map(|node| node.name.as_str()),
     );
     push(
-        Name::AgentNodeUid,
+        Kind::AgentNodeUid,
         "agent_node_uid:",
         node.and_then(|node| node.uid.as_deref()),
     );
 
-    if keep.has(Name::AgentNodeLabel) {
+    if keep.has(Kind::AgentNodeLabel) {
         selectors.extend(
             node_labels
                 .iter()
                 .map(|label| of_label("agent_node_label:", label)),
         );
     }
-    if keep.has(Name::AgentPodLabel) {
+    if keep.has(Kind::AgentPodLabel) {
         selectors.extend(
             pod_labels
                 .iter()
@@ -136,8 +139,8 @@ mod tests {
     use super::*;
     use crate::testing;
 
-    fn keep(names: Vec<Name>) -> Keep {
-        Keep::from(names)
+    fn keep(kinds: Vec<Kind>) -> Keep {
+        Keep::from(kinds)
     }
 
     #[test]
@@ -179,28 +182,29 @@ mod tests {
     fn each_kind_can_be_kept_alone() {
         let facts = testing::facts(testing::bound_token());
         let all = kubernetes(&facts, &Keep::default());
-        let names = [
-            Name::Cluster,
-            Name::AgentNs,
-            Name::AgentSa,
-            Name::AgentPodName,
-            Name::AgentPodUid,
-            Name::AgentNodeIp,
-            Name::AgentNodeName,
-            Name::AgentNodeUid,
-            Name::AgentNodeLabel,
-            Name::AgentPodLabel,
+        let kinds = [
+            Kind::Cluster,
+            Kind::AgentNs,
+            Kind::AgentSa,
+            Kind::AgentPodName,
+            Kind::AgentPodUid,
+            Kind::AgentNodeIp,
+            Kind::AgentNodeName,
+            Kind::AgentNodeUid,
+            Kind::AgentNodeLabel,
+            Kind::AgentPodLabel,
         ];
-        for (name, selector) in names.into_iter().zip(all) {
-            assert_eq!(kubernetes(&facts, &keep(vec![name])), [selector]);
+        for (kind, selector) in kinds.into_iter().zip(all) {
+            assert_eq!(kubernetes(&facts, &keep(vec![kind])), [selector]);
         }
         assert!(kubernetes(&facts, &Keep::NONE).is_empty());
+        assert_eq!(keep(kinds.to_vec()), Keep::default());
     }
 
     #[test]
     fn the_order_of_the_setting_does_not_count() {
         let facts = testing::facts(testing::bound_token());
-        let kept = keep(vec![Name::AgentSa, Name::Cluster, Name::Cluster]);
+        let kept = keep(vec![Kind::AgentSa, Kind::Cluster, Kind::Cluster]);
         assert_eq!(
             kubernetes(&facts, &kept),
             ["cluster:production", "agent_sa:spire-agent"]

@@ -80,7 +80,12 @@ pub fn answering_with(path: &[&str], sections: &[(&str, &str)]) -> Vec<u8> {
     let module = answer(path, &[], &[]);
     let mut fields = format!("(core module $guest {module} {})", defaults(&module));
     for (name, content) in sections {
-        write!(fields, "(@custom \"{name}\" \"{}\")", escaped(content.as_bytes())).unwrap();
+        write!(
+            fields,
+            "(@custom \"{name}\" \"{}\")",
+            escaped(content.as_bytes())
+        )
+        .unwrap();
     }
     assemble(&boilerplate::component(&fields))
 }

@@ -104,7 +104,11 @@ impl Issuer {
     fn sign(&self, algorithm: &str, input: &str) -> Vec<u8> {
         let random = SystemRandom::new();
         match self {
-            Self::Ec(pair) => pair.sign(&random, input.as_bytes()).unwrap().as_ref().to_vec(),
+            Self::Ec(pair) => pair
+                .sign(&random, input.as_bytes())
+                .unwrap()
+                .as_ref()
+                .to_vec(),
             Self::Rsa(pair) => {
                 let encoding: &'static dyn RsaEncoding = match algorithm {
                     "PS256" => &RSA_PSS_SHA256,
@@ -225,10 +229,11 @@ fn claims(form: Form) -> Value {
 fn set(object: &mut Value, changes: &Map<String, Value>) {
     let members = object.as_object_mut().unwrap();
     for (name, value) in changes {
-        match value {
-            Value::Null => members.remove(name),
-            value => members.insert(name.clone(), value.clone()),
-        };
+        if value.is_null() {
+            members.remove(name);
+        } else {
+            members.insert(name.clone(), value.clone());
+        }
     }
 }
 

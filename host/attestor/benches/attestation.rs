@@ -17,6 +17,10 @@ use std::hint::black_box;
 use support::{Signer, attestor, now, policies, request};
 use uuid::Uuid;
 
+/// As the binary has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn verify(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("verify");
     for (name, signer) in [("RS256", Signer::rs256()), ("ES256", Signer::es256())] {

@@ -9,7 +9,6 @@
     reason = "a benchmark that cannot go on should stop"
 )]
 
-#[expect(dead_code, reason = "shared with the other benchmarks")]
 mod support;
 
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
@@ -20,6 +19,10 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 use support::{Signer, attestor, now, policies, request};
 use uuid::Uuid;
+
+/// As the binary has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ROUNDS: usize = 41;
 const ROUND: Duration = Duration::from_millis(8);
@@ -48,11 +51,11 @@ fn main() {
         key.verify_sig(black_box(message), black_box(&signature)).unwrap();
     })];
     let (rsa_evidence, rsa_verifier) = (rsa.evidence(), rsa.verifier());
-    contenders.push(contender("evidence, RS256", None, || {
+    contenders.push(contender("evidence, RS256", None, move || {
         black_box(rsa_verifier.verify(&rsa_evidence, now()).unwrap());
     }));
     let (ecdsa_evidence, ecdsa_verifier) = (ecdsa.evidence(), ecdsa.verifier());
-    contenders.push(contender("evidence, ES256", None, || {
+    contenders.push(contender("evidence, ES256", None, move || {
         black_box(ecdsa_verifier.verify(&ecdsa_evidence, now()).unwrap());
     }));
     for (name, settings) in policies() {
@@ -64,7 +67,7 @@ fn main() {
     }
     let native = native_facts();
     let settings = nameplate_policy_uuid::Naming::default();
-    contenders.push(contender("policy `uuid` as native Rust", None, || {
+    contenders.push(contender("policy `uuid` as native Rust", None, move || {
         black_box(nameplate_policy_uuid::derive(&settings, black_box(&native)).unwrap());
     }));
     for (name, settings) in policies() {

@@ -12,6 +12,10 @@ mod support;
 use nameplate_attestor::Attempt;
 use support::{Signer, attestor, now, request};
 
+/// As the binary has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;

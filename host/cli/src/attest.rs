@@ -5,10 +5,8 @@
 
 use crate::failure::Failure;
 use crate::input;
-use crate::report::{Exit, FAINT, GOOD, Output};
-use nameplate_attestor::{
-    AgentIdentity, AttestError, Attestor, Attestors, Attempt, PolicyLabel,
-};
+use crate::report::{Exit, GOOD, Output};
+use nameplate_attestor::{AgentIdentity, Attempt, AttestError, Attestor, Attestors, PolicyLabel};
 use nameplate_evidence::{Method, RawEvidence};
 use nameplate_policy::Sandbox;
 use serde::{Deserialize, Serialize};
@@ -88,8 +86,7 @@ impl Given<'_> {
 /// # Errors
 /// Why there is no identity.
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
-    let attestors =
-        Attestors::open(&arguments.config, Sandbox::new()?).map_err(Failure::Config)?;
+    let attestors = Attestors::open(&arguments.config, Sandbox::new()?).map_err(Failure::Config)?;
     warn(&attestors);
     let attestor = chosen(&attestors, arguments.attestor.as_deref())?;
     let (evidence, cluster) = evidence(arguments)?;

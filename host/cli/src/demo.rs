@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::report::{BAD, Exit, FAINT, GOOD, Output, grouped, millis, short};
 use anyhow::{Context as _, anyhow, ensure};
 use nameplate_attestor::{
-    AttestError, Attestation, Attestor, Attempt, Envelope, Generation, Namespace, Naming,
+    Attempt, AttestError, Attestation, Attestor, Envelope, Generation, Namespace, Naming,
 };
 use nameplate_evidence::{RawEvidence, TokenVerifier};
 use nameplate_policy::{PolicyRequest, PolicySource, Sandbox};
@@ -77,8 +77,14 @@ impl World {
             "Two throw-away clusters",
             took,
             &[
-                Line::new("production", "a new RSA-2048 key; its tokens are bound to pod and node, for an hour"),
-                Line::new("old-lab", "another; its legacy tokens prove a service account and never expire"),
+                Line::new(
+                    "production",
+                    "a new RSA-2048 key; its tokens are bound to pod and node, for an hour",
+                ),
+                Line::new(
+                    "old-lab",
+                    "another; its legacy tokens prove a service account and never expire",
+                ),
             ],
             json!({ "clusters": ["production", "old-lab"] }),
         )?;
@@ -93,8 +99,14 @@ impl World {
             "The policy `uuid`, loaded into its sandbox",
             took,
             &[
-                Line::new("compiled", format!("{label}, a WebAssembly component that imports nothing")),
-                Line::new("limits", "1,000,000 fuel, 4 MiB, 100 ms; a fresh instance for every attestation"),
+                Line::new(
+                    "compiled",
+                    format!("{label}, a WebAssembly component that imports nothing"),
+                ),
+                Line::new(
+                    "limits",
+                    "1,000,000 fuel, 4 MiB, 100 ms; a fresh instance for every attestation",
+                ),
             ],
             json!({ "policy": generation.naming(None).label() }),
         )?;
@@ -116,7 +128,13 @@ impl World {
             let evidence = cluster.token(now()?)?.evidence()?;
             let (attestation, took) = timed(|| self.attest(&evidence));
             let attestation = attestation?;
-            tour.step("attest", title, took, &identity(&attestation), json!({ "identity": attestation }))?;
+            tour.step(
+                "attest",
+                title,
+                took,
+                &identity(&attestation),
+                json!({ "identity": attestation }),
+            )?;
         }
         Ok(())
     }
@@ -171,7 +189,7 @@ impl World {
             load.wait_for(number);
             let during = load.tally().since(before);
             let attestation = self.attest(evidence)?;
-            let mut lines = identity(&attestation);
+            let mut lines = vec![name_of(&attestation), namer_of(&attestation)];
             lines.push(Line::new("loaded in", short(loading)));
             lines.push(Line::new("swapped in", short(swapping)));
             lines.push(Line::new(
@@ -204,9 +222,15 @@ impl World {
         let token = self.bound.token(now()?)?;
         let expired = self.bound.token(now()?.saturating_sub(7200))?;
         for (title, evidence) in [
-            ("A token with another node written into it", token.tampered()?.evidence()?),
+            (
+                "A token with another node written into it",
+                token.tampered()?.evidence()?,
+            ),
             ("A token of two hours ago", expired.evidence()?),
-            ("A legacy token, where `node` decides", self.legacy.token(now()?)?.evidence()?),
+            (
+                "A legacy token, where `node` decides",
+                self.legacy.token(now()?)?.evidence()?,
+            ),
         ] {
             let (answer, took) = timed(|| self.attest_at_once(&evidence));
             refusal(tour, title, answer, took)?;
@@ -224,7 +248,12 @@ impl World {
                 Attestor::new(Generation::new(namespace()?, self.verifier.clone(), naming));
             let (answer, took) =
                 timed(|| attestor.attest(&evidence, &Attempt::at(SystemTime::now())));
-            refusal(tour, &format!("A hostile policy that {}", hostile.deed()), answer, took)?;
+            refusal(
+                tour,
+                &format!("A hostile policy that {}", hostile.deed()),
+                answer,
+                took,
+            )?;
         }
         let (attestation, took) = timed(|| self.attest(&evidence));
         let attestation = attestation.context("a hostile policy harmed its neighbour")?;
@@ -232,7 +261,7 @@ impl World {
             "unharmed",
             "And `node` beside them, in the same process",
             took,
-            &identity(&attestation),
+            &[name_of(&attestation)],
             json!({ "identity": attestation }),
         )
     }
@@ -243,7 +272,8 @@ impl World {
     }
 
     fn attest_at_once(&self, evidence: &RawEvidence) -> Result<Attestation, AttestError> {
-        self.attestor.attest(evidence, &Attempt::at(SystemTime::now()))
+        self.attestor
+            .attest(evidence, &Attempt::at(SystemTime::now()))
     }
 }
 
@@ -279,18 +309,30 @@ fn refusal(
     )
 }
 
+/// The whole identity, and who gave it.
 fn identity(attestation: &Attestation) -> Vec<Line> {
-    let id = attestation.identity.spiffe_id();
-    let mut lines = vec![Line::new("identity", format!("{GOOD}{id}{GOOD:#}"))];
+    let mut lines = vec![name_of(attestation)];
     let mut label = "selectors";
     for selector in attestation.identity.selectors() {
         lines.push(Line::new(label, selector));
         label = "";
     }
+    lines.push(namer_of(attestation));
+    lines
+}
+
+fn name_of(attestation: &Attestation) -> Line {
+    let id = attestation.identity.spiffe_id();
+    Line::new("identity", format!("{GOOD}{id}{GOOD:#}"))
+}
+
+fn namer_of(attestation: &Attestation) -> Line {
     let policy = &attestation.policy;
     let fuel = grouped(attestation.fuel);
-    lines.push(Line::new("named by", format!("{policy} {FAINT}with {fuel} fuel{FAINT:#}")));
-    lines
+    Line::new(
+        "named by",
+        format!("{policy} {FAINT}with {fuel} fuel{FAINT:#}"),
+    )
 }
 
 fn naming(sandbox: &Sandbox, builtin: &str) -> anyhow::Result<Naming> {

@@ -41,8 +41,6 @@ pub(crate) enum Failure {
         /// What, with its causes.
         error: anyhow::Error,
     },
-    /// The answer was given, and it is not a good one.
-    Answered,
     /// Standard output could not be written.
     Output(io::Error),
 }
@@ -67,11 +65,11 @@ impl Failure {
     /// Says it, and gives the exit code it stands for.
     pub(crate) fn report(&self, output: Output) -> Exit {
         let exit = self.exit();
-        match self {
-            Self::Answered => return exit,
+        if let Self::Output(error) = self
+            && error.kind() == io::ErrorKind::BrokenPipe
+        {
             // Whoever read us has seen enough.
-            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return Exit::Done,
-            _ => {}
+            return Exit::Done;
         }
         // When the terminal is gone, the exit code still says it.
         let _said = match output {
@@ -91,11 +89,9 @@ impl Failure {
                 nameplate_attestor::Failure::Denied => Exit::Denied,
                 nameplate_attestor::Failure::Fault => Exit::Fault,
             },
-            Self::Config(_)
-            | Self::Load { .. }
-            | Self::Fault { .. }
-            | Self::Answered
-            | Self::Output(_) => Exit::Fault,
+            Self::Config(_) | Self::Load { .. } | Self::Fault { .. } | Self::Output(_) => {
+                Exit::Fault
+            }
         }
     }
 
@@ -106,7 +102,6 @@ impl Failure {
             Self::Attest { error, .. } => error.reason(),
             Self::Load { .. } => "policy_refused",
             Self::Fault { reason, .. } => reason,
-            Self::Answered => "answered",
             Self::Output(_) => "output",
         }
     }
@@ -118,17 +113,21 @@ impl Failure {
                 let errors = problems
                     .list
                     .iter()
-                    .filter(|problem| problem.severity == nameplate_attestor::config::Severity::Error)
+                    .filter(|problem| {
+                        problem.severity == nameplate_attestor::config::Severity::Error
+                    })
                     .count();
                 let name = printable(&problems.source.name);
-                format!("`{name}` cannot be used: {errors} {}", plural(errors, "error"))
+                format!(
+                    "`{name}` cannot be used: {errors} {}",
+                    plural(errors, "error")
+                )
             }
             Self::Attest { error, .. } => error.chain(),
             Self::Load { policy, error } => {
                 format!("policy {} is refused: {}", printable(policy), chain(error))
             }
             Self::Fault { error, .. } => format!("{error:#}"),
-            Self::Answered => String::new(),
             Self::Output(error) => format!("cannot write the answer: {error}"),
         }
     }
@@ -168,7 +167,7 @@ impl Failure {
                     put("settings", json!(problems));
                 }
             }
-            Self::Usage(_) | Self::Fault { .. } | Self::Answered | Self::Output(_) => {}
+            Self::Usage(_) | Self::Fault { .. } | Self::Output(_) => {}
         }
         document
     }
@@ -196,7 +195,7 @@ impl Failure {
                 }
                 detail(err, "whose", whose(error))
             }
-            Self::Load { .. } | Self::Fault { .. } | Self::Answered | Self::Output(_) => {
+            Self::Load { .. } | Self::Fault { .. } | Self::Output(_) => {
                 writeln!(err, "{BAD}error:{BAD:#} {}", self.message())
             }
         }
@@ -220,7 +219,11 @@ impl From<EvidenceError> for Failure {
 
 /// `noun`, or its plural where `count` is not one.
 pub(crate) fn plural(count: usize, noun: &str) -> String {
-    if count == 1 { noun.to_owned() } else { format!("{noun}s") }
+    if count == 1 {
+        noun.to_owned()
+    } else {
+        format!("{noun}s")
+    }
 }
 
 fn cluster_of(error: &AttestError) -> Option<String> {

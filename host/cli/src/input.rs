@@ -99,7 +99,10 @@ mod tests {
             serde_json::json!({"by": "name"})
         );
         for bad in ["[]", "{", "null"] {
-            assert!(matches!(settings(Some(bad)), Err(Failure::Usage(_))), "{bad}");
+            assert!(
+                matches!(settings(Some(bad)), Err(Failure::Usage(_))),
+                "{bad}"
+            );
         }
     }
 
@@ -114,7 +117,10 @@ mod tests {
         let failure = settings(Some(&at)).unwrap_err();
         assert!(matches!(
             failure,
-            Failure::Fault { reason: "settings_malformed", .. }
+            Failure::Fault {
+                reason: "settings_malformed",
+                ..
+            }
         ));
     }
 
@@ -126,7 +132,10 @@ mod tests {
         assert_eq!(read(&path, 17).unwrap().len(), 17);
         assert!(matches!(
             read(&path, 16),
-            Err(Failure::Fault { reason: "input_unreadable", .. })
+            Err(Failure::Fault {
+                reason: "input_unreadable",
+                ..
+            })
         ));
     }
 

@@ -22,6 +22,9 @@ use report::{Exit, Output};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Stated, not left to which features happen to be on. It fails only where
     // a provider is installed already, and this is the first statement.

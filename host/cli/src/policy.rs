@@ -101,7 +101,11 @@ fn new_project(arguments: &NewArguments, output: Output) -> Result<Exit, Failure
     });
     output.answer(&document, |out| {
         let shown = directory.display();
-        writeln!(out, "{GOOD}`{shown}` is a policy now{GOOD:#}, of {} files", files.len())?;
+        writeln!(
+            out,
+            "{GOOD}`{shown}` is a policy now{GOOD:#}, of {} files",
+            files.len()
+        )?;
         writeln!(out, "\nNext:")?;
         writeln!(out, "  edit {shown}/src/lib.rs")?;
         writeln!(out, "  nameplate policy build {shown}")
@@ -121,7 +125,14 @@ fn build_project(arguments: &BuildArguments, output: Output) -> Result<Exit, Fai
     output.answer(&document, |out| {
         let path = built.path.display();
         writeln!(out, "{GOOD}built `{path}`{GOOD:#}")?;
-        row(out, "size", format_args!("{} bytes", report::grouped(u64::try_from(built.bytes).unwrap_or(u64::MAX))))?;
+        row(
+            out,
+            "size",
+            format_args!(
+                "{} bytes",
+                report::grouped(u64::try_from(built.bytes).unwrap_or(u64::MAX))
+            ),
+        )?;
         row(out, "digest", &built.digest)?;
         writeln!(out, "\nNext:")?;
         writeln!(out, "  nameplate policy test {path}")

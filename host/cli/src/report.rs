@@ -36,9 +36,11 @@ pub(crate) enum Output {
 impl Output {
     /// The form that a command line asks for which could not be read.
     pub(crate) fn asked_for(arguments: &[OsString]) -> Self {
-        let json = arguments.iter().zip(arguments.iter().skip(1)).any(|(flag, value)| {
-            flag == "--output" && value == "json"
-        }) || arguments.iter().any(|argument| argument == "--output=json");
+        let json = arguments
+            .iter()
+            .zip(arguments.iter().skip(1))
+            .any(|(flag, value)| flag == "--output" && value == "json")
+            || arguments.iter().any(|argument| argument == "--output=json");
         if json { Self::Json } else { Self::Text }
     }
 
@@ -170,7 +172,12 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
             assert_eq!(grouped(number), text);
         }
     }
@@ -178,7 +185,10 @@ mod tests {
     #[test]
     fn foreign_text_does_not_reach_the_terminal_as_it_is() {
         assert_eq!(printable("plain ü `x`"), "plain ü `x`");
-        assert_eq!(printable("a\u{1b}[2Jb\n\u{202e}c"), "a\\u{1b}[2Jb\\n\\u{202e}c");
+        assert_eq!(
+            printable("a\u{1b}[2Jb\n\u{202e}c"),
+            "a\\u{1b}[2Jb\\n\\u{202e}c"
+        );
     }
 
     #[test]

@@ -38,7 +38,10 @@ pub(super) const DEFAULTS: [(&str, &str); 4] = [
 /// Types of the interface in the order of their definition; `$` stands before
 /// each name of another.
 const TYPES: [(&str, &str); 14] = [
-    ("label", r#"(record (field "key" string) (field "value" string))"#),
+    (
+        "label",
+        r#"(record (field "key" string) (field "value" string))"#,
+    ),
     (
         "pod",
         r#"(record (field "name" string) (field "uid" (option string))
@@ -67,7 +70,10 @@ const TYPES: [(&str, &str); 14] = [
         "alternative-name",
         r#"(variant (case "dns" string) (case "uri" string) (case "ip" string) (case "email" string))"#,
     ),
-    ("authority", r#"(record (field "sha1" string) (field "sha256" string))"#),
+    (
+        "authority",
+        r#"(record (field "sha1" string) (field "sha256" string))"#,
+    ),
     ("key-kind", r#"(enum "rsa" "p256" "p384" "p521")"#),
     (
         "requester",
@@ -97,7 +103,10 @@ const TYPES: [(&str, &str); 14] = [
         "derivation",
         r#"(record (field "path" (list string)) (field "selectors" (list string)))"#,
     ),
-    ("denial", r#"(record (field "code" string) (field "detail" string))"#),
+    (
+        "denial",
+        r#"(record (field "code" string) (field "detail" string))"#,
+    ),
 ];
 
 /// Like [`TYPES`], but used by `configure` only.
@@ -106,7 +115,8 @@ const PROBLEM: (&str, &str) = (
     r#"(record (field "pointer" string) (field "message" string))"#,
 );
 
-const CONFIGURE: &str = r#"(func (param "settings" string) (result (result (error (list $problem)))))"#;
+const CONFIGURE: &str =
+    r#"(func (param "settings" string) (result (result (error (list $problem)))))"#;
 
 const DERIVE: &str =
     r#"(func (param "facts" $facts) (result (result $derivation (error $denial))))"#;
@@ -128,7 +138,7 @@ pub(super) fn component(fields: &str) -> String {
     text.push_str(&types("", |name, definition| {
         format!("(type ${name} {definition})\n")
     }));
-    let mut options = 
+    let mut options =
         "(memory (core memory $guest \"memory\")) (realloc (core func $guest \"realloc\"))"
             .to_owned();
     if fields.contains("(;utf16;)") {
@@ -152,7 +162,9 @@ pub(super) fn component(fields: &str) -> String {
            (with \"import-derive\" (func $derive))))
          (export \"nameplate:policy/naming@0.1.0\" (instance $naming)))",
         interface(),
-        types("", |name, _| format!("(with \"import-{name}\" (type ${name}))\n")),
+        types("", |name, _| format!(
+            "(with \"import-{name}\" (type ${name}))\n"
+        )),
     )
     .unwrap();
     text

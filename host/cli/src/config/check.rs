@@ -59,11 +59,16 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         let warned = plural(count, "warning");
         match (good, count) {
             (true, 0) => writeln!(out, "{GOOD}`{name}` is good{GOOD:#}")?,
-            (true, _) => writeln!(out, "{NOTE}`{name}` can be used, with {count} {warned}{NOTE:#}")?,
+            (true, _) => writeln!(
+                out,
+                "{NOTE}`{name}` can be used, with {count} {warned}{NOTE:#}"
+            )?,
             (false, _) => writeln!(out, "{BAD}`{name}` has {count} {warned}{BAD:#}")?,
         }
         row(out, "trust domain", &config.trust_domain)?;
-        attestors.iter().try_for_each(|attestor| attestor.write(out))
+        attestors
+            .iter()
+            .try_for_each(|attestor| attestor.write(out))
     })?;
     Ok(if good { Exit::Done } else { Exit::Fault })
 }
@@ -138,7 +143,9 @@ impl<'a> AttestorSummary<'a> {
         writeln!(out, "\n{HEADING}attestor `{}`{HEADING:#}", self.name)?;
         row(out, "evidence", self.method)?;
         self.policy.write(out)?;
-        self.clusters.iter().try_for_each(|cluster| cluster.write(out))
+        self.clusters
+            .iter()
+            .try_for_each(|cluster| cluster.write(out))
     }
 }
 
@@ -146,7 +153,12 @@ impl<'a> PolicySummary<'a> {
     fn new(naming: &'a Naming) -> Self {
         Self {
             label: naming.label(),
-            leading: naming.envelope().leading.iter().map(ToString::to_string).collect(),
+            leading: naming
+                .envelope()
+                .leading
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
         }
     }
 
@@ -165,7 +177,11 @@ impl<'a> ClusterSummary<'a> {
         let trust = &config.trust;
         Self {
             name: &trust.name,
-            keys: trust.keys.descriptions().map(|key| key.to_string()).collect(),
+            keys: trust
+                .keys
+                .descriptions()
+                .map(|key| key.to_string())
+                .collect(),
             service_accounts: trust.allowed.iter().map(ToString::to_string).collect(),
             issuer: trust.issuer.as_deref(),
             audience: &trust.audience,
@@ -181,8 +197,16 @@ impl<'a> ClusterSummary<'a> {
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "\n  {HEADING}cluster `{}`{HEADING:#}", self.name)?;
         let keys = self.keys.len();
-        row(out, "trusts", format_args!("{keys} {}: {}", plural(keys, "key"), self.keys.join("; ")))?;
-        row(out, "accounts", printable(&self.service_accounts.join(", ")))?;
+        row(
+            out,
+            "trusts",
+            format_args!("{keys} {}: {}", plural(keys, "key"), self.keys.join("; ")),
+        )?;
+        row(
+            out,
+            "accounts",
+            printable(&self.service_accounts.join(", ")),
+        )?;
         match self.issuer {
             Some(issuer) => row(out, "issuer", printable(issuer))?,
             None => row(out, "issuer", format_args!("{NOTE}not compared{NOTE:#}"))?,
@@ -192,10 +216,18 @@ impl<'a> ClusterSummary<'a> {
             audience => row(out, "audience", printable(&audience.join(", ")))?,
         }
         if self.allow_unexpiring_tokens {
-            row(out, "expiry", format_args!("{NOTE}tokens that never expire are accepted{NOTE:#}"))?;
+            row(
+                out,
+                "expiry",
+                format_args!("{NOTE}tokens that never expire are accepted{NOTE:#}"),
+            )?;
         }
         if let Some(thumbprint) = self.ca_thumbprint {
-            row(out, "CA", format_args!("{FAINT}sha256:{FAINT:#}{thumbprint}"))?;
+            row(
+                out,
+                "CA",
+                format_args!("{FAINT}sha256:{FAINT:#}{thumbprint}"),
+            )?;
         }
         match &self.policy {
             Some(policy) => policy.write(out),

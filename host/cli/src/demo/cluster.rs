@@ -39,9 +39,9 @@ pub(super) struct Cluster {
     tokens: Tokens,
     key: KeyPair,
     ca_pem: String,
-    service_account_uid: Uuid,
-    pod_uid: Uuid,
-    node_uid: Uuid,
+    service_account_uid: String,
+    pod_uid: String,
+    node_uid: String,
 }
 
 impl Cluster {
@@ -61,9 +61,9 @@ impl Cluster {
             tokens,
             key,
             ca_pem,
-            service_account_uid: Uuid::new_v4(),
-            pod_uid: Uuid::new_v4(),
-            node_uid: Uuid::new_v4(),
+            service_account_uid: Uuid::new_v4().to_string(),
+            pod_uid: Uuid::new_v4().to_string(),
+            node_uid: Uuid::new_v4().to_string(),
         })
     }
 
@@ -87,7 +87,11 @@ impl Cluster {
             keys: KeySet::from_pem(pem.as_bytes())?,
             allowed: vec![format!("{NAMESPACE}:{SERVICE_ACCOUNT}").parse()?],
             issuer: Some(if legacy { LEGACY_ISSUER } else { ISSUER }.to_owned()),
-            audience: if legacy { Vec::new() } else { vec![AUDIENCE.to_owned()] },
+            audience: if legacy {
+                Vec::new()
+            } else {
+                vec![AUDIENCE.to_owned()]
+            },
             leeway: Duration::from_secs(60),
             allow_unexpiring_tokens: legacy,
             ca_thumbprint: Some(self.thumbprint()?),
@@ -103,8 +107,8 @@ impl Cluster {
     }
 
     /// UID of its only node.
-    pub(super) fn node_uid(&self) -> Uuid {
-        self.node_uid
+    pub(super) fn node_uid(&self) -> &str {
+        &self.node_uid
     }
 
     /// The token that its API server gives the agent at `now`.
@@ -119,7 +123,7 @@ impl Cluster {
                 "iat": now,
                 "nbf": now,
                 "iss": ISSUER,
-                "jti": Uuid::new_v4(),
+                "jti": Uuid::new_v4().to_string(),
                 "kubernetes.io": {
                     "namespace": NAMESPACE,
                     "node": { "name": "worker-1", "uid": self.node_uid },

@@ -3,9 +3,9 @@
 
 use anyhow::Context as _;
 use wasm_encoder::{
-    BlockType, CodeSection, ConstExpr, DataSection, ExportKind, ExportSection, Function,
-    FunctionSection, GlobalSection, GlobalType, Instruction, MemorySection, MemoryType, Module,
-    TypeSection, ValType,
+    BlockType, CodeSection, ComponentNameSection, ConstExpr, DataSection, ExportKind,
+    ExportSection, Function, FunctionSection, GlobalSection, GlobalType, Instruction,
+    MemorySection, MemoryType, Module, TypeSection, ValType,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, SourceMap};
@@ -24,6 +24,15 @@ pub(super) enum Hostile {
 impl Hostile {
     /// All of them.
     pub(super) const ALL: [Self; 3] = [Self::LoopsForever, Self::TakesMemory, Self::ClimbsOut];
+
+    /// What it calls itself.
+    fn name(self) -> &'static str {
+        match self {
+            Self::LoopsForever => "loop",
+            Self::TakesMemory => "glutton",
+            Self::ClimbsOut => "climber",
+        }
+    }
 
     /// What it does, in words.
     pub(super) fn deed(self) -> &'static str {
@@ -51,7 +60,11 @@ impl Hostile {
         let world = resolve.select_world(&[package], Some("policy"))?;
         let mut module = self.module();
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
-        ComponentEncoder::default().module(&module)?.encode()
+        let mut component = ComponentEncoder::default().module(&module)?.encode()?;
+        let mut name = ComponentNameSection::new();
+        name.component(self.name());
+        name.append_to_component(&mut component);
+        Ok(component)
     }
 
     /// The core module: `configure` takes any settings, `derive` does harm.
@@ -65,7 +78,9 @@ impl Hostile {
 
         let mut types = TypeSection::new();
         for parameters in [2, 1, 4] {
-            types.ty().function(vec![ValType::I32; parameters], [ValType::I32]);
+            types
+                .ty()
+                .function(vec![ValType::I32; parameters], [ValType::I32]);
         }
         let mut functions = FunctionSection::new();
         functions.function(0).function(1).function(2);
@@ -86,7 +101,11 @@ impl Hostile {
         globals.global(next, &ConstExpr::i32_const(HEAP));
         let mut exports = ExportSection::new();
         exports
-            .export("nameplate:policy/naming@0.1.0#configure", ExportKind::Func, 0)
+            .export(
+                "nameplate:policy/naming@0.1.0#configure",
+                ExportKind::Func,
+                0,
+            )
             .export("nameplate:policy/naming@0.1.0#derive", ExportKind::Func, 1)
             .export("cabi_realloc", ExportKind::Func, 2)
             .export("memory", ExportKind::Memory, 0);

@@ -1,7 +1,7 @@
 //! Attestations that keep coming while policies are swapped under them, and a
 //! judge of every answer.
 
-use nameplate_attestor::{AttestError, Attestation, Attestor, Attempt};
+use nameplate_attestor::{Attempt, AttestError, Attestation, Attestor};
 use nameplate_evidence::RawEvidence;
 use nameplate_policy::Digest;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -95,7 +95,8 @@ impl Load {
             self.mixed.fetch_add(1, Ordering::Relaxed);
         }
         self.answered.fetch_add(1, Ordering::Relaxed);
-        self.newest.fetch_max(attestation.generation, Ordering::Release);
+        self.newest
+            .fetch_max(attestation.generation, Ordering::Release);
     }
 
     /// Returns once generation `number` has answered, or anything has failed.

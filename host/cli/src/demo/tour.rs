@@ -70,7 +70,11 @@ impl Tour {
     fn write(&self, title: &str, took: Duration, lines: &[Line]) -> io::Result<()> {
         let mut out = anstream::stdout().lock();
         let number = self.steps.len();
-        writeln!(out, "{FAINT}{number:>2}{FAINT:#} {HEADING}{title}{HEADING:#} {FAINT}({}){FAINT:#}", short(took))?;
+        writeln!(
+            out,
+            "{FAINT}{number:>2}{FAINT:#} {HEADING}{title}{HEADING:#} {FAINT}({}){FAINT:#}",
+            short(took)
+        )?;
         for line in lines {
             row(&mut out, line.label, &line.value)?;
         }
@@ -86,11 +90,24 @@ impl Tour {
         let took = self.began.elapsed();
         let document = json!({ "steps": self.steps, "took_ms": millis(took) });
         self.output.answer(&document, |out| {
-            writeln!(out, "{HEADING}The tour took {}. What next?{HEADING:#}", short(took))?;
+            writeln!(
+                out,
+                "{HEADING}The tour took {}. What next?{HEADING:#}",
+                short(took)
+            )?;
             for (command, what) in [
-                ("nameplate policy inspect builtin:node", "what a policy asks for and costs"),
-                ("nameplate policy test builtin:template", "the cases that a policy carries"),
-                ("nameplate policy new my-policy", "a naming policy of your own"),
+                (
+                    "nameplate policy inspect builtin:node",
+                    "what a policy asks for and costs",
+                ),
+                (
+                    "nameplate policy test builtin:template",
+                    "the cases that a policy carries",
+                ),
+                (
+                    "nameplate policy new my-policy",
+                    "a naming policy of your own",
+                ),
                 ("nameplate attest --help", "your own cluster's tokens"),
             ] {
                 writeln!(out, "  {command:<40} {FAINT}{what}{FAINT:#}")?;

@@ -16,7 +16,9 @@ use crate::report::{self, BAD, Exit, GOOD, HEADING, NOTE, Output, grouped, milli
 use anyhow::anyhow;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256};
+use aws_lc_rs::signature::{
+    KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256,
+};
 use nameplate_policy::{Facts, Policy, PolicyFault};
 use serde_json::json;
 use std::io::IsTerminal as _;
@@ -76,18 +78,25 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     let loaded = began.elapsed();
     let faulty = |fault: PolicyFault| {
         let reason = fault.reason();
-        Failure::fault(reason, anyhow::Error::new(fault).context("there is nothing to measure"))
+        Failure::fault(
+            reason,
+            anyhow::Error::new(fault).context("there is nothing to measure"),
+        )
     };
     let verdict = policy.derive(&facts).map_err(faulty)?;
     let reference = Reference::new()?;
 
     if std::io::stderr().is_terminal() {
         let threads = arguments.threads;
-        report::progress(&format!("measuring for {} s on {threads} threads …", arguments.seconds));
+        report::progress(&format!(
+            "measuring for {} s on {threads} threads …",
+            arguments.seconds
+        ));
     }
     let until = Duration::from_secs(arguments.seconds);
     let measured = measure(&policy, &facts, &reference, arguments.threads, until)?;
-    let ratio = measured.derivations.median().as_secs_f64() / measured.verifications.median().as_secs_f64();
+    let ratio =
+        measured.derivations.median().as_secs_f64() / measured.verifications.median().as_secs_f64();
 
     let answer = match &verdict.answer {
         Ok(_) => "an identity".to_owned(),
@@ -103,6 +112,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         "fuel": verdict.fuel,
         "rs256_verify": measured.verifications.document(),
         "ratio": ratio,
+        "debug_build": cfg!(debug_assertions),
     });
     output.answer(&document, |out| {
         writeln!(out, "{HEADING}{label}{HEADING:#}, {answer}\n")?;
@@ -115,11 +125,29 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
             r if r <= 1.0 => NOTE,
             _ => BAD,
         };
-        row(out, "ratio", format_args!("{style}{ratio:.3}{style:#} of one RS256-2048 verification"))?;
+        row(
+            out,
+            "ratio",
+            format_args!("{style}{ratio:.3}{style:#} of one RS256-2048 verification"),
+        )?;
+        if cfg!(debug_assertions) {
+            row(
+                out,
+                "note",
+                "a debug build: the host's own part is slower than it will be",
+            )?;
+        }
         let each = measured.took.as_secs_f64().max(f64::EPSILON);
         #[expect(clippy::cast_precision_loss, reason = "a count for people")]
         let rate = measured.derivations.count() as f64 / each;
-        row(out, "asked", format_args!("{} times, {rate:.0} a second beside the verifications", grouped(measured.derivations.count())))
+        row(
+            out,
+            "asked",
+            format_args!(
+                "{} times, {rate:.0} a second beside the verifications",
+                grouped(measured.derivations.count())
+            ),
+        )
     })?;
     Ok(Exit::Done)
 }
@@ -160,7 +188,10 @@ fn measure(
     };
     let results: Vec<_> = thread::scope(|scope| {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(turns)).collect();
-        running.into_iter().map(thread::ScopedJoinHandle::join).collect()
+        running
+            .into_iter()
+            .map(thread::ScopedJoinHandle::join)
+            .collect()
     });
     let mut measured = Measured {
         derivations: Samples::default(),
@@ -168,8 +199,9 @@ fn measure(
         took: began.elapsed(),
     };
     for result in results {
-        let (derivations, verifications) =
-            result.map_err(|_panic| Failure::fault("bench", anyhow!("a measuring thread ended early")))??;
+        let (derivations, verifications) = result.map_err(|_panic| {
+            Failure::fault("bench", anyhow!("a measuring thread ended early"))
+        })??;
         measured.derivations.absorb(derivations);
         measured.verifications.absorb(verifications);
     }
@@ -186,20 +218,39 @@ struct Reference {
 
 impl Reference {
     fn new() -> Result<Self, Failure> {
-        let no_key = |what: &'static str| Failure::fault("reference", anyhow!("the reference key could not be {what}"));
+        let no_key = |what: &'static str| {
+            Failure::fault(
+                "reference",
+                anyhow!("the reference key could not be {what}"),
+            )
+        };
         let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_opaque| no_key("made"))?;
         let message = vec![b'x'; 1200];
         let mut signature = vec![0; pair.public_modulus_len()];
-        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &message, &mut signature)
-            .map_err(|_opaque| no_key("used"))?;
+        pair.sign(
+            &RSA_PKCS1_SHA256,
+            &SystemRandom::new(),
+            &message,
+            &mut signature,
+        )
+        .map_err(|_opaque| no_key("used"))?;
         let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref())
             .map_err(|_opaque| no_key("parsed"))?;
-        Ok(Self { key, message, signature })
+        Ok(Self {
+            key,
+            message,
+            signature,
+        })
     }
 
     fn verify(&self) -> Result<(), Failure> {
         self.key
             .verify_sig(&self.message, &self.signature)
-            .map_err(|_opaque| Failure::fault("reference", anyhow!("the reference signature does not verify")))
+            .map_err(|_opaque| {
+                Failure::fault(
+                    "reference",
+                    anyhow!("the reference signature does not verify"),
+                )
+            })
     }
 }

@@ -7,7 +7,9 @@
 use super::limits::LimitFlags;
 use crate::failure::Failure;
 use crate::input;
-use crate::report::{BAD, Exit, GOOD, HEADING, NOTE, Output, grouped, millis, printable, row, short};
+use crate::report::{
+    BAD, Exit, GOOD, HEADING, NOTE, Output, grouped, millis, printable, row, short,
+};
 use nameplate_attestor::{cases, chain};
 use nameplate_policy::{
     CONTRACT_VERSION, Digest, Interface, LoadError, Manifest, Policy, PolicyRequest, PolicySource,
@@ -48,7 +50,9 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         .read(None, &arguments.limits.limits())
         .map_err(|error| Failure::load(format!("`{}`", arguments.policy), error))?;
     let findings = Findings::of(component, digest, settings, arguments)?;
-    output.answer(&findings.document(), |out| findings.write(out, &arguments.policy))?;
+    output.answer(&findings.document(), |out| {
+        findings.write(out, &arguments.policy)
+    })?;
     Ok(match findings.loading {
         Loading::Refused(_) => Exit::Fault,
         Loading::Loaded { .. } | Loading::NeedsSettings(_) => Exit::Done,
@@ -71,7 +75,10 @@ struct Findings {
 
 /// What came of loading it.
 enum Loading {
-    Loaded { took: Duration, start: Start },
+    Loaded {
+        took: Duration,
+        start: Start,
+    },
     /// It is a policy, and has settings that must be made.
     NeedsSettings(LoadError),
     Refused(LoadError),
@@ -168,17 +175,31 @@ impl Findings {
 
     fn write(&self, out: &mut dyn Write, source: &str) -> io::Result<()> {
         let name = self.manifest.name.as_deref().unwrap_or(source);
-        let version = self.manifest.version.as_deref().unwrap_or_default();
-        writeln!(out, "{HEADING}{} {}{HEADING:#}", printable(name), printable(version))?;
+        let version = self.manifest.version.as_deref();
+        let version = version
+            .map(|version| format!(" {}", printable(version)))
+            .unwrap_or_default();
+        writeln!(out, "{HEADING}{}{version}{HEADING:#}", printable(name))?;
         if let Some(description) = &self.manifest.description {
             writeln!(out, "{}", printable(description))?;
         }
         writeln!(out)?;
         row(out, "digest", self.digest)?;
-        row(out, "size", format_args!("{} bytes", grouped(u64::try_from(self.bytes).unwrap_or(u64::MAX))))?;
+        row(
+            out,
+            "size",
+            format_args!(
+                "{} bytes",
+                grouped(u64::try_from(self.bytes).unwrap_or(u64::MAX))
+            ),
+        )?;
         match self.contract() {
             Some(contract) => row(out, "contract", printable(contract))?,
-            None => row(out, "contract", format_args!("{BAD}none{BAD:#}, this host speaks {CONTRACT_VERSION}"))?,
+            None => row(
+                out,
+                "contract",
+                format_args!("{BAD}none{BAD:#}, this host speaks {CONTRACT_VERSION}"),
+            )?,
         }
         if let Some(interface) = &self.interface {
             names(out, "imports", &interface.imports, "nothing")?;
@@ -198,17 +219,30 @@ impl Findings {
                 row(out, "loads in", short(*took))?;
                 match start {
                     Start::Configured => row(out, "starts", "from its configured state"),
-                    Start::Unconfigured { reason } => {
-                        row(out, "starts", format_args!("{NOTE}unconfigured{NOTE:#}, `configure` runs every time: {}", printable(reason)))
-                    }
+                    Start::Unconfigured { reason } => row(
+                        out,
+                        "starts",
+                        format_args!(
+                            "{NOTE}unconfigured{NOTE:#}, `configure` runs every time: {}",
+                            printable(reason)
+                        ),
+                    ),
                 }?;
                 writeln!(out, "\n{GOOD}This is a policy that can be loaded.{GOOD:#}")
             }
             Loading::NeedsSettings(error) => {
-                writeln!(out, "\n{NOTE}This is a policy that needs settings:{NOTE:#} {}", printable(&chain(error)))
+                writeln!(
+                    out,
+                    "\n{NOTE}This is a policy that needs settings:{NOTE:#} {}",
+                    printable(&chain(error))
+                )
             }
             Loading::Refused(error) => {
-                writeln!(out, "\n{BAD}This is refused:{BAD:#} {}", printable(&chain(error)))
+                writeln!(
+                    out,
+                    "\n{BAD}This is refused:{BAD:#} {}",
+                    printable(&chain(error))
+                )
             }
         }
     }
@@ -240,16 +274,21 @@ impl Findings {
 /// What a setting may be, in a word or two.
 fn kind(schema: &Value) -> String {
     if let Some(values) = schema.get("enum").and_then(Value::as_array) {
-        let values: Vec<_> = values.iter().map(|value| printable(&value.to_string())).collect();
+        let values: Vec<_> = values
+            .iter()
+            .map(|value| printable(&value.to_string()))
+            .collect();
         return values.join(" | ");
     }
     match schema.get("type").and_then(Value::as_str) {
         Some("array") => {
-            let items = schema.get("items").map_or_else(|| "anything".to_owned(), kind);
+            let items = schema
+                .get("items")
+                .map_or_else(|| "anything".to_owned(), kind);
             format!("list of {items}")
         }
         Some(name) => printable(name),
-        None => "see the schema".to_owned(),
+        None => "any".to_owned(),
     }
 }
 

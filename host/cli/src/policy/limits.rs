@@ -65,19 +65,47 @@ type Size = (
 );
 
 const SIZES: [Size; 13] = [
-    ("component_bytes", |limits| &mut limits.component_bytes, 1 << 10..=64 << 20),
+    (
+        "component_bytes",
+        |limits| &mut limits.component_bytes,
+        1 << 10..=64 << 20,
+    ),
     ("nesting", |limits| &mut limits.nesting, 1..=10_000),
     ("functions", |limits| &mut limits.functions, 1..=1_000_000),
-    ("function_bytes", |limits| &mut limits.function_bytes, 64..=16 << 20),
+    (
+        "function_bytes",
+        |limits| &mut limits.function_bytes,
+        64..=16 << 20,
+    ),
     ("locals", |limits| &mut limits.locals, 1..=10_000_000),
-    ("settings_bytes", |limits| &mut limits.settings_bytes, 2..=1 << 20),
-    ("memory_bytes", |limits| &mut limits.memory_bytes, 64 << 10..=1 << 30),
-    ("table_elements", |limits| &mut limits.table_elements, 1..=10_000_000),
+    (
+        "settings_bytes",
+        |limits| &mut limits.settings_bytes,
+        2..=1 << 20,
+    ),
+    (
+        "memory_bytes",
+        |limits| &mut limits.memory_bytes,
+        64 << 10..=1 << 30,
+    ),
+    (
+        "table_elements",
+        |limits| &mut limits.table_elements,
+        1..=10_000_000,
+    ),
     ("instances", |limits| &mut limits.instances, 1..=1_000),
     ("memories", |limits| &mut limits.memories, 1..=100),
     ("tables", |limits| &mut limits.tables, 1..=100),
-    ("stack_bytes", |limits| &mut limits.stack_bytes, Limits::STACK_BYTES),
-    ("lifted_bytes", |limits| &mut limits.lifted_bytes, 1 << 10..=16 << 20),
+    (
+        "stack_bytes",
+        |limits| &mut limits.stack_bytes,
+        Limits::STACK_BYTES,
+    ),
+    (
+        "lifted_bytes",
+        |limits| &mut limits.lifted_bytes,
+        1 << 10..=16 << 20,
+    ),
 ];
 
 type Fuel = (&'static str, fn(&mut Limits) -> &mut u64);
@@ -92,30 +120,51 @@ const MAX_FUEL: u64 = 100_000_000_000;
 const DEADLINE: &str = "deadline";
 
 fn parse(text: &str) -> Result<Change, String> {
-    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as fuel=2000000")?;
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("write NAME=VALUE, such as fuel=2000000")?;
     if name == DEADLINE {
         let deadline = humantime::parse_duration(value)
             .map_err(|error| format!("`{value}` is no duration such as `250ms`: {error}"))?;
         if !(Duration::from_millis(1)..=Duration::from_secs(60)).contains(&deadline) {
             return Err("`deadline` lies between 1ms and 60s".to_owned());
         }
-        return Ok(Change { name: DEADLINE, set: Setter::Deadline(deadline) });
+        return Ok(Change {
+            name: DEADLINE,
+            set: Setter::Deadline(deadline),
+        });
     }
     if let Some((name, field)) = FUELS.into_iter().find(|(known, _)| *known == name) {
         let fuel = number(value)?;
         if !(1..=MAX_FUEL).contains(&fuel) {
             return Err(format!("`{name}` lies between 1 and {MAX_FUEL}"));
         }
-        return Ok(Change { name, set: Setter::Fuel(field, fuel) });
+        return Ok(Change {
+            name,
+            set: Setter::Fuel(field, fuel),
+        });
     }
     match SIZES.into_iter().find(|(known, ..)| *known == name) {
         Some((name, field, range)) => {
-            let size = if name.ends_with("_bytes") { bytes(value)? } else { number(value)? };
+            let size = if name.ends_with("_bytes") {
+                bytes(value)?
+            } else {
+                number(value)?
+            };
             let size = usize::try_from(size)
                 .ok()
                 .filter(|size| range.contains(size))
-                .ok_or_else(|| format!("`{name}` lies between {} and {}", range.start(), range.end()))?;
-            Ok(Change { name, set: Setter::Size(field, size) })
+                .ok_or_else(|| {
+                    format!(
+                        "`{name}` lies between {} and {}",
+                        range.start(),
+                        range.end()
+                    )
+                })?;
+            Ok(Change {
+                name,
+                set: Setter::Size(field, size),
+            })
         }
         None => {
             let known: Vec<_> = FUELS
@@ -124,7 +173,10 @@ fn parse(text: &str) -> Result<Change, String> {
                 .chain([DEADLINE])
                 .chain(SIZES.iter().map(|(name, ..)| *name))
                 .collect();
-            Err(format!("there is no limit `{name}`; there are {}", known.join(", ")))
+            Err(format!(
+                "there is no limit `{name}`; there are {}",
+                known.join(", ")
+            ))
         }
     }
 }
@@ -196,7 +248,10 @@ mod tests {
         }
         assert_eq!(limits(&["fuel=2_000"]).fuel, 2_000);
         assert_eq!(limits(&["configure_fuel=5"]).configure_fuel, 5);
-        assert_eq!(limits(&["deadline=250ms"]).deadline, Duration::from_millis(250));
+        assert_eq!(
+            limits(&["deadline=250ms"]).deadline,
+            Duration::from_millis(250)
+        );
         assert_eq!(limits(&["memory_bytes=8 MiB"]).memory_bytes, 8 << 20);
         assert_eq!(limits(&["nesting=3", "nesting=4"]).nesting, 4);
         assert_eq!(limits(&[]), Limits::default());
@@ -209,12 +264,23 @@ mod tests {
             ("fuel=0", "`fuel` lies between 1 and 100000000000"),
             ("fuel=x", "`x` is no number"),
             ("nesting=0", "`nesting` lies between 1 and 10000"),
-            ("memory_bytes=1 MB", "`1 MB` is no size such as `1048576` or `1 MiB`"),
+            (
+                "memory_bytes=1 MB",
+                "`1 MB` is no size such as `1048576` or `1 MiB`",
+            ),
             ("deadline=0s", "`deadline` lies between 1ms and 60s"),
         ] {
             assert_eq!(parse(flag).unwrap_err(), message, "{flag}");
         }
-        assert!(parse("fule=1").unwrap_err().starts_with("there is no limit `fule`; there are fuel, "));
-        assert!(parse("deadline=soon").unwrap_err().starts_with("`soon` is no duration"));
+        assert!(
+            parse("fule=1")
+                .unwrap_err()
+                .starts_with("there is no limit `fule`; there are fuel, ")
+        );
+        assert!(
+            parse("deadline=soon")
+                .unwrap_err()
+                .starts_with("`soon` is no duration")
+        );
     }
 }

@@ -106,7 +106,11 @@ impl Loaded {
         let policy = Policy::load(&Sandbox::new()?, &request)
             .map_err(|error| Failure::load(format!("`{source}`"), error))?;
         let label = Arc::new(PolicyLabel {
-            name: policy.manifest().name.clone().unwrap_or_else(|| source.to_owned()),
+            name: policy
+                .manifest()
+                .name
+                .clone()
+                .unwrap_or_else(|| source.to_owned()),
             version: policy.manifest().version.clone(),
             digest: policy.digest(),
         });
@@ -118,10 +122,9 @@ impl Loaded {
 fn namespace(facts: &Facts) -> Result<Namespace, Failure> {
     let bad = |error| Failure::fault("facts_malformed", error);
     Ok(Namespace {
-        trust_domain: facts
-            .trust_domain
-            .parse()
-            .map_err(|error| bad(anyhow::Error::new(error).context("`trust_domain` of the facts")))?,
+        trust_domain: facts.trust_domain.parse().map_err(|error| {
+            bad(anyhow::Error::new(error).context("`trust_domain` of the facts"))
+        })?,
         attestor: facts
             .attestor
             .parse()

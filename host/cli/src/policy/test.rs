@@ -86,7 +86,8 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         }
         None => {
             let carried = cases::embedded(&Manifest::read(&component)).map_err(|error| {
-                let error = anyhow::Error::new(error).context("the component's cases cannot be read");
+                let error =
+                    anyhow::Error::new(error).context("the component's cases cannot be read");
                 Failure::fault("cases_malformed", error)
             })?;
             tried.extend(carried.into_iter().map(|case| Tried {
@@ -115,8 +116,16 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         "collisions": collisions,
     });
     output.answer(&document, |out| {
-        tried.iter().try_for_each(|tried| write_case(out, tried))?;
-        collisions.iter().try_for_each(|collision| collision.write(out))?;
+        let names = tried
+            .iter()
+            .map(|tried| printable(&tried.case.name).chars().count());
+        let width = names.max().unwrap_or(0);
+        tried
+            .iter()
+            .try_for_each(|tried| write_case(out, tried, width))?;
+        collisions
+            .iter()
+            .try_for_each(|collision| collision.write(out))?;
         summary.write(out)
     })?;
     Ok(if summary.ok { Exit::Done } else { Exit::Fault })
@@ -139,17 +148,28 @@ fn try_file(file: CaseFile, trial: &Trial, bless: bool) -> Result<Tried, Failure
     Ok(tried)
 }
 
-fn write_case(out: &mut dyn Write, tried: &Tried) -> io::Result<()> {
+/// Writes a line for a case, its name as wide as the widest, and the
+/// difference where there is one.
+fn write_case(out: &mut dyn Write, tried: &Tried, width: usize) -> io::Result<()> {
+    let (style, word) = match (tried.blessed, tried.passed()) {
+        (true, _) => (NOTE, "blessed"),
+        (false, true) => (GOOD, "ok"),
+        (false, false) => (BAD, "FAILED"),
+    };
     let name = printable(&tried.case.name);
-    let fuel = tried.run.fuel.map(|fuel| format!("fuel {}", grouped(fuel)));
-    let fuel = fuel.unwrap_or_default();
-    if tried.blessed {
-        return writeln!(out, "{NOTE}blessed{NOTE:#}  {name}  {FAINT}{fuel}{FAINT:#}");
+    match tried.run.fuel {
+        Some(fuel) => {
+            let fuel = grouped(fuel);
+            writeln!(
+                out,
+                "{style}{word:<7}{style:#}  {name:<width$}  {FAINT}fuel {fuel}{FAINT:#}"
+            )?;
+        }
+        None => writeln!(out, "{style}{word:<7}{style:#}  {name}")?,
     }
     if tried.passed() {
-        return writeln!(out, "{GOOD}ok{GOOD:#}       {name}  {FAINT}{fuel}{FAINT:#}");
+        return Ok(());
     }
-    writeln!(out, "{BAD}FAILED{BAD:#}   {name}  {FAINT}{fuel}{FAINT:#}")?;
     difference::write(out, tried.case.expect.as_ref(), &tried.run.outcome)?;
     match &tried.run.detail {
         Some(detail) => writeln!(out, "    {FAINT}{}{FAINT:#}", printable(detail)),
@@ -176,19 +196,32 @@ impl Summary {
             failed,
             blessed: tried.iter().filter(|tried| tried.blessed).count(),
             collisions: collisions.len(),
-            max_fuel: tried.iter().filter_map(|tried| tried.run.fuel).max().unwrap_or(0),
+            max_fuel: tried
+                .iter()
+                .filter_map(|tried| tried.run.fuel)
+                .max()
+                .unwrap_or(0),
         }
     }
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let style = if self.ok { GOOD } else { BAD };
         let verdict = if self.ok { "passed" } else { "FAILED" };
-        write!(out, "\n{style}{verdict}{style:#}: {} passed, {} failed", self.passed, self.failed)?;
+        write!(
+            out,
+            "\n{style}{verdict}{style:#}: {} passed, {} failed",
+            self.passed, self.failed
+        )?;
         if self.blessed > 0 {
             write!(out, ", {} of them blessed now", self.blessed)?;
         }
         if self.collisions > 0 {
-            write!(out, ", {} {}", self.collisions, plural(self.collisions, "collision"))?;
+            write!(
+                out,
+                ", {} {}",
+                self.collisions,
+                plural(self.collisions, "collision")
+            )?;
         }
         writeln!(out, "; at most {} fuel", grouped(self.max_fuel))
     }

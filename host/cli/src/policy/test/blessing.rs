@@ -53,7 +53,9 @@ mod tests {
     use super::*;
 
     fn denied() -> Outcome {
-        Outcome::Denied { code: "no-node".to_owned() }
+        Outcome::Denied {
+            code: "no-node".to_owned(),
+        }
     }
 
     const VALUE: &str = "{\n    \"denied\": {\n      \"code\": \"no-node\"\n    }\n  }";
@@ -63,7 +65,9 @@ mod tests {
         let text = "{ \"facts\":  {\"expect\": 1},\n  \"expect\" : {\"fault\": \"x\"} , \"description\": \"ü\"}\n";
         assert_eq!(
             blessed(text, &denied()).unwrap(),
-            format!("{{ \"facts\":  {{\"expect\": 1}},\n  \"expect\" : {VALUE} , \"description\": \"ü\"}}\n")
+            format!(
+                "{{ \"facts\":  {{\"expect\": 1}},\n  \"expect\" : {VALUE} , \"description\": \"ü\"}}\n"
+            )
         );
     }
 

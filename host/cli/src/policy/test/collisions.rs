@@ -88,7 +88,11 @@ fn differences(one: &Subject, other: &Subject) -> Vec<&'static str> {
     let other = facts(other);
     facts(one)
         .into_iter()
-        .filter(|(name, value)| other.iter().any(|(known, other)| known == name && other != value))
+        .filter(|(name, value)| {
+            other
+                .iter()
+                .any(|(known, other)| known == name && other != value)
+        })
         .map(|(name, _)| name)
         .collect()
 }
@@ -109,8 +113,19 @@ fn of_account(account: &ServiceAccount) -> Known {
 
 fn of_certificate(certificate: &Certificate) -> Known {
     let mut known = Known::new();
-    known.extend(certificate.cluster.clone().map(|cluster| ("cluster", cluster)));
-    known.extend(certificate.subject.common_name.clone().map(|name| ("common name", name)));
+    known.extend(
+        certificate
+            .cluster
+            .clone()
+            .map(|cluster| ("cluster", cluster)),
+    );
+    known.extend(
+        certificate
+            .subject
+            .common_name
+            .clone()
+            .map(|name| ("common name", name)),
+    );
     known.extend(certificate.node.iter().flat_map(of_node));
     known
 }

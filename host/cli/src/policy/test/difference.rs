@@ -25,7 +25,10 @@ pub(super) fn write(
 
 fn lines(outcome: &Outcome) -> Vec<String> {
     match outcome {
-        Outcome::Identity { spiffe_id, selectors } => {
+        Outcome::Identity {
+            spiffe_id,
+            selectors,
+        } => {
             let mut lines = vec![spiffe_id.clone()];
             lines.extend(selectors.iter().map(|value| format!("selector {value}")));
             lines

@@ -1,0 +1,124 @@
+//! `nameplate config check`.
+
+use crate::support::Place;
+use serde_json::json;
+
+#[test]
+fn a_good_configuration_says_what_it_configures() {
+    let run = Place::new().run("config check nameplate.toml").exits(0);
+    assert_eq!(run.stderr, "");
+    for line in [
+        "`nameplate.toml` is good",
+        "  trust domain  example.org",
+        "attestor `k8s_sat`",
+        "  policy        `node` 0.1.0",
+        "  cluster `production`",
+        "  trusts        1 key: P-256",
+        "  accounts      spire:spire-agent",
+        "  audience      spire-server",
+    ] {
+        assert!(
+            run.stdout.lines().any(|found| found == line),
+            "{line}\n{}",
+            run.stdout
+        );
+    }
+}
+
+#[test]
+fn json_says_the_same() {
+    let answer = Place::new()
+        .run("config check nameplate.toml --output json")
+        .exits(0)
+        .json();
+    assert_eq!(answer["ok"], true);
+    assert_eq!(answer["warnings"], json!([]));
+    assert_eq!(answer["attestors"][0]["policy"]["name"], "node");
+    assert_eq!(
+        answer["attestors"][0]["clusters"][0]["keys"],
+        json!(["P-256"])
+    );
+}
+
+#[test]
+fn a_cluster_shows_its_own_policy() {
+    let place = Place::new();
+    let text = place.read("nameplate.toml") + "policy = { source = \"builtin:pod\" }\n";
+    place.write("nameplate.toml", &text);
+    let answer = place
+        .run("config check nameplate.toml --output json")
+        .exits(0)
+        .json();
+    assert_eq!(
+        answer["attestors"][0]["clusters"][0]["policy"]["name"],
+        "pod"
+    );
+}
+
+#[test]
+fn every_problem_is_shown_at_once() {
+    let place = Place::new();
+    place.configure("policy = { source = \"builtin:node\", settings = { by = \"colour\" } }");
+    let run = place.run("config check nameplate.toml").exits(1);
+    assert_eq!(run.stdout, "");
+    assert!(run.stderr.contains("by = \"colour\""), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .ends_with("error: `nameplate.toml` cannot be used: 1 error\n"),
+        "{}",
+        run.stderr
+    );
+
+    place.configure("policy = { source = \"absent.wasm\" }\nfuel = 1");
+    let text = place.read("nameplate.toml").replace("audience", "audiance");
+    place.write("nameplate.toml", &text);
+    let problems = &place
+        .run("config check nameplate.toml --output json")
+        .exits(1)
+        .json()["error"]["problems"];
+    assert!(problems.as_array().unwrap().len() >= 2, "{problems:#}");
+}
+
+#[test]
+fn a_policy_that_cannot_be_loaded_is_a_problem_of_its_line() {
+    let place = Place::new();
+    place.configure("policy = { source = \"absent.wasm\" }");
+    let problems = &place
+        .run("config check nameplate.toml --output json")
+        .exits(1)
+        .json()["error"]["problems"];
+    assert_eq!(problems[0]["line"], 4, "{problems:#}");
+}
+
+#[test]
+fn warnings_fail_where_that_is_asked_for() {
+    let place = Place::new();
+    let text = place
+        .read("nameplate.toml")
+        .replace("audience = [\"spire-server\"]\n", "");
+    place.write("nameplate.toml", &text);
+    let run = place.run("config check nameplate.toml").exits(0);
+    assert!(run.stdout.starts_with("warning: "), "{}", run.stdout);
+    assert!(
+        run.stdout
+            .contains("`nameplate.toml` can be used, with 1 warning\n")
+    );
+    let run = place
+        .run("config check nameplate.toml --deny-warnings")
+        .exits(1);
+    assert!(run.stdout.contains("`nameplate.toml` has 1 warning\n"));
+    let run = place
+        .run("config check nameplate.toml --deny-warnings --output json")
+        .exits(1);
+    assert_eq!(run.json()["ok"], false);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let run = Place::new().run("config check absent.toml").exits(1);
+    assert!(
+        run.stderr.contains("cannot read `absent.toml`"),
+        "{}",
+        run.stderr
+    );
+}

@@ -1,0 +1,21 @@
+//! The binary as people and programs meet it: standard output, standard
+//! error, exit code.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod attest;
+mod bench;
+mod completions;
+mod config;
+mod demo;
+mod help;
+mod inspect;
+mod project;
+mod run;
+mod support;
+mod test;
