@@ -3,8 +3,8 @@
 
 use anyhow::Context as _;
 use wasm_encoder::{
-    BlockType, CodeSection, ComponentNameSection, ConstExpr, DataSection, ExportKind,
-    ExportSection, Function, FunctionSection, GlobalSection, GlobalType, Instruction,
+    BlockType, CodeSection, ComponentNameSection, ComponentSection as _, ConstExpr, DataSection,
+    ExportKind, ExportSection, Function, FunctionSection, GlobalSection, GlobalType, Instruction,
     MemorySection, MemoryType, Module, TypeSection, ValType,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};

@@ -6,8 +6,8 @@
 use crate::failure::Failure;
 use anyhow::{Context as _, anyhow};
 use nameplate_attestor::cases::Outcome;
-use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -23,15 +23,10 @@ pub(super) fn bless(path: &Path, text: &str, outcome: &Outcome) -> Result<(), Fa
 }
 
 fn blessed(text: &str, outcome: &Outcome) -> anyhow::Result<String> {
-    #[derive(Deserialize)]
-    struct Case<'a> {
-        #[serde(borrow)]
-        expect: Option<&'a RawValue>,
-    }
     // Members lie one step deep, so do the lines of the value after its first.
     let value = serde_json::to_string_pretty(outcome)?.replace('\n', "\n  ");
-    let case: Case<'_> = serde_json::from_str(text)?;
-    let Some(old) = case.expect.map(RawValue::get) else {
+    let case: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
+    let Some(old) = case.get("expect").map(|value| value.get()) else {
         let (before, after) = text
             .rsplit_once('}')
             .ok_or_else(|| anyhow!("the case is not an object"))?;
