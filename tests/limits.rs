@@ -25,6 +25,8 @@ fn unlimited() -> Limits {
         functions: usize::MAX,
         function_bytes: usize::MAX,
         locals: usize::MAX,
+        joins: usize::MAX,
+        indirect_calls: usize::MAX,
         settings_bytes: usize::MAX,
         fuel: u64::MAX / 2,
         configure_fuel: u64::MAX / 2,
@@ -230,7 +232,7 @@ mod alone {
             let guests = guest::generated();
             guests.into_iter().find(|guest| guest.name == name).unwrap()
         };
-        let cases: [(&str, &str, Limits); 5] = [
+        let cases: [(&str, &str, Limits); 7] = [
             (
                 "nests 513 blocks",
                 "nesting",
@@ -268,6 +270,22 @@ mod alone {
                 "locals",
                 Limits {
                     locals: 100_000,
+                    ..unlimited()
+                },
+            ),
+            (
+                "joins 6000 variables in 500 loops",
+                "joins",
+                Limits {
+                    joins: 500_000,
+                    ..unlimited()
+                },
+            ),
+            (
+                "calls through a table 8000 times",
+                "indirect_calls",
+                Limits {
+                    indirect_calls: 256,
                     ..unlimited()
                 },
             ),

@@ -7,7 +7,6 @@
     reason = "a benchmark that cannot go on should stop"
 )]
 
-#[expect(dead_code, reason = "shared with the other benchmarks")]
 mod support;
 
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -13,7 +13,9 @@ mod support;
 
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use nameplate_attestor::Attempt;
-use nameplate_policy::{Circumstances, Facts, Limits, Policy, PolicyRequest, PolicySource, Sandbox};
+use nameplate_policy::{
+    Circumstances, Facts, Limits, Policy, PolicyRequest, PolicySource, Sandbox,
+};
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -48,7 +50,8 @@ fn main() {
     let sandbox = Sandbox::new().unwrap();
 
     let mut contenders = vec![contender("one RS256-2048 verification", None, || {
-        key.verify_sig(black_box(message), black_box(&signature)).unwrap();
+        key.verify_sig(black_box(message), black_box(&signature))
+            .unwrap();
     })];
     let (rsa_evidence, rsa_verifier) = (rsa.evidence(), rsa.verifier());
     contenders.push(contender("evidence, RS256", None, move || {
@@ -61,9 +64,13 @@ fn main() {
     for (name, settings) in policies() {
         let policy = Policy::load(&sandbox, &request(name, settings)).unwrap();
         let facts = &facts;
-        contenders.push(contender(&format!("policy `{name}`, fresh sandbox"), Some("≤ 0.25"), move || {
-            black_box(policy.derive(black_box(facts)).unwrap().answer.unwrap());
-        }));
+        contenders.push(contender(
+            &format!("policy `{name}`, fresh sandbox"),
+            Some("≤ 0.25"),
+            move || {
+                black_box(policy.derive(black_box(facts)).unwrap().answer.unwrap());
+            },
+        ));
     }
     let native = native_facts();
     let settings = nameplate_policy_uuid::Naming::default();
@@ -73,9 +80,13 @@ fn main() {
     for (name, settings) in policies() {
         let attestor = attestor(&rsa, &request(name, settings));
         let evidence = rsa.evidence();
-        contenders.push(contender(&format!("attestation through `{name}`"), Some("≤ 1.40"), move || {
-            black_box(attestor.attest(&evidence, &Attempt::at(now())).unwrap());
-        }));
+        contenders.push(contender(
+            &format!("attestation through `{name}`"),
+            Some("≤ 1.40"),
+            move || {
+                black_box(attestor.attest(&evidence, &Attempt::at(now())).unwrap());
+            },
+        ));
     }
     measure(&mut contenders);
     report(&contenders);
@@ -83,11 +94,7 @@ fn main() {
     endless_loop(&sandbox, &facts);
 }
 
-fn contender<'a>(
-    name: &str,
-    goal: Option<&'static str>,
-    work: impl FnMut() + 'a,
-) -> Contender<'a> {
+fn contender<'a>(name: &str, goal: Option<&'static str>, work: impl FnMut() + 'a) -> Contender<'a> {
     Contender {
         name: name.to_owned(),
         goal,
@@ -101,7 +108,9 @@ fn parsed(signer: &Signer) -> ParsedPublicKey {
         use base64::Engine as _;
         let pem = signer.pem();
         let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
-        base64::engine::general_purpose::STANDARD.decode(body).unwrap()
+        base64::engine::general_purpose::STANDARD
+            .decode(body)
+            .unwrap()
     };
     ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der).unwrap()
 }
@@ -150,9 +159,17 @@ fn report(contenders: &[Contender<'_>]) {
     let base = &contenders[0].nanos;
     println!("| what | ÷ one RS256-2048 verification | goal |\n|---|---|---|");
     for contender in contenders {
-        let ratios = contender.nanos.iter().zip(base).map(|(own, base)| own / base);
+        let ratios = contender
+            .nanos
+            .iter()
+            .zip(base)
+            .map(|(own, base)| own / base);
         let goal = contender.goal.unwrap_or("");
-        println!("| {} | {:.2} | {goal} |", contender.name, median(ratios.collect()));
+        println!(
+            "| {} | {:.2} | {goal} |",
+            contender.name,
+            median(ratios.collect())
+        );
     }
     let own = median(base.clone()) / 1000.0;
     println!("\n(one RS256-2048 verification took {own:.1} µs here)");
@@ -181,12 +198,23 @@ fn threads(signer: &Signer) {
         };
         std::thread::scope(|scope| {
             let running: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-            running.into_iter().map(|thread| thread.join().unwrap()).sum::<f64>()
+            running
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum::<f64>()
         })
     };
-    let ratios: Vec<_> = (0..7).map(|_| { let one = rate(1); rate(2) / one }).collect();
+    let ratios: Vec<_> = (0..7)
+        .map(|_| {
+            let one = rate(1);
+            rate(2) / one
+        })
+        .collect();
     println!("\n| what | ratio | goal |\n|---|---|---|");
-    println!("| attestations on two threads ÷ on one | {:.2} | ≥ 1.90 |", median(ratios));
+    println!(
+        "| attestations on two threads ÷ on one | {:.2} | ≥ 1.90 |",
+        median(ratios)
+    );
 }
 
 /// How long a policy that never returns keeps the thread.
@@ -202,7 +230,10 @@ fn endless_loop(sandbox: &Sandbox, facts: &Facts) {
         .collect();
     let longest = millis.iter().copied().fold(0.0, f64::max);
     let fuel = Limits::default().fuel;
-    println!("| an endless loop, {fuel} fuel | {:.2} ms (longest of 51: {longest:.2} ms) | ≤ 2.5 ms |", median(millis));
+    println!(
+        "| an endless loop, {fuel} fuel | {:.2} ms (longest of 51: {longest:.2} ms) | ≤ 2.5 ms |",
+        median(millis)
+    );
 }
 
 /// A policy whose `derive` never returns.

@@ -30,7 +30,10 @@ fn main() {
             early = resident_kib();
         }
         if done % 200_000 == 0 || done == 1_000 {
-            println!("after {done:>9} attestations: {} KiB resident", resident_kib());
+            println!(
+                "after {done:>9} attestations: {} KiB resident",
+                resident_kib()
+            );
         }
     }
     let late = resident_kib();

@@ -8,7 +8,11 @@ use std::path::Path;
 use std::time::SystemTime;
 
 /// What an agent that sent `payload` is called.
-pub fn name(config: &Path, payload: Vec<u8>, now: SystemTime) -> Result<String, Box<dyn Error>> {
+pub(crate) fn name(
+    config: &Path,
+    payload: Vec<u8>,
+    now: SystemTime,
+) -> Result<String, Box<dyn Error>> {
     let attestors = Attestors::open(config, Sandbox::new()?)?;
     let attestor = attestors.named("k8s_sat").ok_or("no k8s_sat here")?;
     let evidence = RawEvidence::new(Method::K8sSat, payload)?;
@@ -26,7 +30,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(config), Some(payload)) = (arguments.next(), arguments.next()) else {
         return Err("usage: embed CONFIG PAYLOAD".into());
     };
-    let id = name(Path::new(&config), std::fs::read(payload)?, SystemTime::now())?;
+    let id = name(
+        Path::new(&config),
+        std::fs::read(payload)?,
+        SystemTime::now(),
+    )?;
     println!("{id}");
     Ok(())
 }

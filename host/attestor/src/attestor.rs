@@ -112,7 +112,8 @@ impl Attestor {
         // Two swaps at once must not get one number. Nobody who attests waits here.
         let _one_at_a_time = self.swapping.lock().unwrap_or_else(PoisonError::into_inner);
         let number = self.generation().saturating_add(1);
-        self.current.store(Arc::new(Numbered { number, generation }));
+        self.current
+            .store(Arc::new(Numbered { number, generation }));
         number
     }
 

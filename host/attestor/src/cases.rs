@@ -6,8 +6,8 @@
 
 use crate::envelope::Envelope;
 use crate::identity::AgentIdentity;
-use crate::naming::NamingError;
 use crate::namespace::Namespace;
+use crate::naming::NamingError;
 use nameplate_policy::{Facts, Limits, Manifest, Sandbox, Trial, TrialAnswer};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -134,7 +134,10 @@ impl Case {
             TrialAnswer::Verdict(verdict) => verdict,
             TrialAnswer::SettingsRefused(problems) => {
                 let detail: Vec<_> = problems.iter().map(ToString::to_string).collect();
-                let pointers = problems.into_iter().map(|problem| problem.pointer).collect();
+                let pointers = problems
+                    .into_iter()
+                    .map(|problem| problem.pointer)
+                    .collect();
                 return ended(Outcome::SettingsRefused(pointers), detail.join("; "));
             }
             TrialAnswer::Fault(fault) => {

@@ -1,8 +1,8 @@
 //! Everything an attestor decides with, replaced as a whole.
 
 use crate::config::{AttestorConfig, Config, NamingConfig, Problem, Problems};
-use crate::naming::{Naming, NamingError};
 use crate::namespace::Namespace;
+use crate::naming::{Naming, NamingError};
 use nameplate_evidence::TokenVerifier;
 use nameplate_policy::{LoadError, PolicyRequest, PolicySource, Sandbox};
 use std::collections::HashMap;
@@ -90,7 +90,10 @@ impl Generation {
                     attestor: attestor.name.clone(),
                 },
                 verifier: TokenVerifier::new(
-                    attestor.clusters.iter().map(|cluster| cluster.trust.clone()),
+                    attestor
+                        .clusters
+                        .iter()
+                        .map(|cluster| cluster.trust.clone()),
                 ),
                 naming,
                 by_cluster,

@@ -77,9 +77,15 @@ mod tests {
 
     #[test]
     fn a_name_is_a_segment_that_spire_does_not_use() {
-        assert_eq!("k8s_sat".parse::<AttestorName>().unwrap().as_str(), "k8s_sat");
         assert_eq!(
-            "join_token".parse::<AttestorName>().unwrap_err().to_string(),
+            "k8s_sat".parse::<AttestorName>().unwrap().as_str(),
+            "k8s_sat"
+        );
+        assert_eq!(
+            "join_token"
+                .parse::<AttestorName>()
+                .unwrap_err()
+                .to_string(),
             "`join_token` is reserved by SPIRE"
         );
         assert_eq!(

@@ -2,9 +2,7 @@
 
 use crate::cases::{self, CaseFailure};
 use crate::envelope::Envelope;
-use nameplate_policy::{
-    Digest, LoadError, Manifest, Policy, PolicyRequest, PolicySource, Sandbox,
-};
+use nameplate_policy::{Digest, LoadError, Manifest, Policy, PolicyRequest, PolicySource, Sandbox};
 use std::fmt;
 use std::sync::Arc;
 

@@ -151,7 +151,9 @@ impl FromStr for SpiffeId {
         if text.len() > MAX_ID_BYTES {
             return Err(SpiffeIdError::TooLong { bytes: text.len() });
         }
-        let rest = text.strip_prefix("spiffe://").ok_or(SpiffeIdError::Scheme)?;
+        let rest = text
+            .strip_prefix("spiffe://")
+            .ok_or(SpiffeIdError::Scheme)?;
         let (name, path) = match rest.split_once('/') {
             Some((name, path)) => (name, Some(path)),
             None => (rest, None),

@@ -262,7 +262,7 @@ mod model {
     fn every_limit_has_its_key() {
         let text = super::GOOD.replace(
             "limits   = { fuel = 2_000_000, deadline = \"250ms\", memory_bytes = \"8 MiB\" }",
-            "limits = { component_bytes = 2001, nesting = 2, functions = 3, function_bytes = 104, locals = 5, \
+            "limits = { component_bytes = 2001, nesting = 2, functions = 3, function_bytes = 104, locals = 5, joins = 17, indirect_calls = 18, \
              settings_bytes = 6, fuel = 7, configure_fuel = 8, deadline = \"9ms\", memory_bytes = 100_010, \
              table_elements = 11, instances = 12, memories = 13, tables = 14, stack_bytes = 100_015, lifted_bytes = 2016 }",
         );
@@ -275,6 +275,8 @@ mod model {
                 functions: 3,
                 function_bytes: 104,
                 locals: 5,
+                joins: 17,
+                indirect_calls: 18,
                 settings_bytes: 6,
                 fuel: 7,
                 configure_fuel: 8,

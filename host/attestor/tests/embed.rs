@@ -1,4 +1,8 @@
 //! The example that the README shows is run, and is what the README shows.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up should fail"
+)]
 
 #[expect(dead_code, reason = "the example's own `main`")]
 #[path = "../examples/embed.rs"]

@@ -65,7 +65,9 @@ impl Directory {
                 fail(Failure::Io(source))
             }
         })?;
-        let metadata = file.metadata().map_err(|source| fail(Failure::Io(source)))?;
+        let metadata = file
+            .metadata()
+            .map_err(|source| fail(Failure::Io(source)))?;
         if !metadata.is_file() {
             return Err(fail(Failure::NotAFile));
         }

@@ -1,11 +1,4 @@
 //! The Rust face of `wit/`, generated. Nothing else lives here.
-#![expect(
-    clippy::allow_attributes,
-    clippy::allow_attributes_without_reason,
-    clippy::use_self,
-    clippy::map_err_ignore,
-    reason = "generated code; the contract is documented in wit/"
-)]
 
 wasmtime::component::bindgen!({
     path: "../../wit",

@@ -48,7 +48,10 @@ pub enum ContractError {
         found: String,
     },
     /// The interface is not there.
-    #[error("the component does not export `{INTERFACE}`; it exports {}", exports(found))]
+    #[error(
+        "the component does not export `{INTERFACE}`; it exports {}",
+        exports(found)
+    )]
     WrongWorld {
         /// What it exports instead.
         found: Vec<String>,

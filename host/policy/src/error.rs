@@ -78,7 +78,9 @@ pub enum PolicyFault {
         millis: u128,
     },
     /// More linear memory than allowed.
-    #[error("the policy asked for {bytes} bytes of memory, at most {limit} allowed (limit `memory_bytes`)")]
+    #[error(
+        "the policy asked for {bytes} bytes of memory, at most {limit} allowed (limit `memory_bytes`)"
+    )]
     Memory {
         /// Bytes it would have had in all.
         bytes: usize,

@@ -54,7 +54,9 @@ impl ResourceLimiter for Ledger {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let bytes = self.memory_bytes.saturating_add(desired.saturating_sub(current));
+        let bytes = self
+            .memory_bytes
+            .saturating_add(desired.saturating_sub(current));
         if bytes > self.limits.memory_bytes {
             return Err(wasmtime::Error::new(PolicyFault::Memory {
                 bytes,
@@ -71,7 +73,9 @@ impl ResourceLimiter for Ledger {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let elements = self.table_elements.saturating_add(desired.saturating_sub(current));
+        let elements = self
+            .table_elements
+            .saturating_add(desired.saturating_sub(current));
         if elements > self.limits.table_elements {
             return Err(wasmtime::Error::new(PolicyFault::Table {
                 elements,
@@ -165,7 +169,9 @@ impl<'a> Instance<'a> {
     /// Asks for a name. Fuel starts anew, so that what `configure` used up
     /// in this instance does not count.
     pub(crate) fn derive(&mut self, facts: &Facts) -> Result<Verdict, PolicyFault> {
-        self.store.set_fuel(self.limits.fuel).map_err(|error| defect(&error))?;
+        self.store
+            .set_fuel(self.limits.fuel)
+            .map_err(|error| defect(&error))?;
         let lists = Lists::of(facts);
         let answer = self
             .guest
@@ -186,7 +192,8 @@ impl<'a> Instance<'a> {
     /// Gives up the instance for its state to be read. What follows is no
     /// longer the guest's doing: one memory may be copied whole.
     pub(crate) fn into_state(mut self) -> Result<State, PolicyFault> {
-        self.store.set_hostcall_fuel(self.limits.memory_bytes.saturating_add(64 << 10));
+        self.store
+            .set_hostcall_fuel(self.limits.memory_bytes.saturating_add(64 << 10));
         self.store
             .set_fuel(self.limits.configure_fuel)
             .map_err(|error| defect(&error))?;

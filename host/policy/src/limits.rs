@@ -26,6 +26,13 @@ pub struct Limits {
     /// Local variables declared in all functions together. A declaration of
     /// 50,000 of them takes four bytes, and the compiler pays for each.
     pub locals: usize,
+    /// Variables times the places where control flow joins or branches,
+    /// summed over all functions. The compiler may have to bring each
+    /// variable together at each of them.
+    pub joins: usize,
+    /// Calls through a table in one function. The compiler takes time
+    /// quadratic in them.
+    pub indirect_calls: usize,
     /// Settings, as JSON text, in bytes.
     pub settings_bytes: usize,
     /// WebAssembly fuel for one `derive`: about one unit an instruction.
@@ -44,7 +51,8 @@ pub struct Limits {
     pub memory_bytes: usize,
     /// Table elements over all tables of the component.
     pub table_elements: usize,
-    /// Core instances that the component may make of its modules.
+    /// Core instances that the component may make of its modules, and core
+    /// modules that it may have.
     pub instances: usize,
     /// Linear memories of the component.
     pub memories: usize,
@@ -73,7 +81,9 @@ impl Limits {
             .as_nanos()
             .div_ceil(Self::EPOCH_TICK.as_nanos());
         // The running epoch is already partly over.
-        u64::try_from(ticks).unwrap_or(u64::MAX / 4).saturating_add(1)
+        u64::try_from(ticks)
+            .unwrap_or(u64::MAX / 4)
+            .saturating_add(1)
     }
 
     /// How deep components may nest in components.
@@ -90,6 +100,8 @@ impl Default for Limits {
             functions: 10_000,
             function_bytes: 64 << 10,
             locals: 100_000,
+            joins: 500_000,
+            indirect_calls: 256,
             settings_bytes: 64 << 10,
             fuel: 1_000_000,
             configure_fuel: 10_000_000,

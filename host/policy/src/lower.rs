@@ -117,7 +117,10 @@ fn certificate<'a>(
             username: &by.username,
             uid: by.uid.as_deref(),
             groups: &lists.groups,
-            pod: by.pod.as_ref().map(|it| pod(it, &lists.requester_pod_labels)),
+            pod: by
+                .pod
+                .as_ref()
+                .map(|it| pod(it, &lists.requester_pod_labels)),
             node: by
                 .node
                 .as_ref()

@@ -60,7 +60,11 @@ impl Sandbox {
         let stack = limits
             .stack_bytes
             .clamp(*Limits::STACK_BYTES.start(), *Limits::STACK_BYTES.end());
-        let mut engines = self.0.engines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut engines = self
+            .0
+            .engines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(engine) = engines.get(&stack) {
             return Ok(engine.clone());
         }

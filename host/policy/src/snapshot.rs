@@ -34,8 +34,10 @@ pub(crate) enum Attempt {
 /// Configures an instance of the component and writes its state back.
 pub(crate) fn take(engine: &Engine, bytes: &[u8], settings: &str, limits: &Limits) -> Attempt {
     // The rewriting tool panics where it meets what it does not support.
-    catch_unwind(AssertUnwindSafe(|| attempt(engine, bytes, settings, limits)))
-        .unwrap_or_else(|_| Attempt::Unsuitable("its state cannot be read back".to_owned()))
+    catch_unwind(AssertUnwindSafe(|| {
+        attempt(engine, bytes, settings, limits)
+    }))
+    .unwrap_or_else(|_| Attempt::Unsuitable("its state cannot be read back".to_owned()))
 }
 
 fn attempt(engine: &Engine, bytes: &[u8], settings: &str, limits: &Limits) -> Attempt {

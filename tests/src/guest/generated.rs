@@ -329,17 +329,24 @@ fn heavy() -> Vec<Guest> {
     let nested = |inside: &str| format!("{}{inside} {}", "block ".repeat(500), "end ".repeat(500));
     let numbers = |count: usize| (0..count).map(|n| format!("{n} ")).collect::<String>();
     // Each loop may change each variable, so that a compiler joins them all.
-    let variables = 100;
-    let changes: String = (0..variables)
-        .map(|n| format!("(local.set {n} (i32.add (local.get {n}) (i32.const 1)))"))
-        .collect();
-    let loops = format!(
-        "(func (local {}) {} {changes} {})",
-        "i32 ".repeat(variables),
-        "loop ".repeat(500),
-        "(br_if 0 (local.get 0)) end ".repeat(500)
-    );
-    let calls = "(call_indirect (type $f) (i32.const 0))".repeat(1_000);
+    let loops = |variables: usize| {
+        let changes: String = (0..variables)
+            .map(|n| format!("(local.set {n} (i32.add (local.get {n}) (i32.const 1)))"))
+            .collect();
+        format!(
+            "(func (local {}) {} {changes} {})",
+            "i32 ".repeat(variables),
+            "loop ".repeat(500),
+            "(br_if 0 (local.get 0)) end ".repeat(500)
+        )
+    };
+    let calls = |each: usize, functions: usize| {
+        let calls = "(call_indirect (type $f) (i32.const 0))".repeat(each);
+        format!(
+            "(type $f (func)) (table 1 funcref) {}",
+            format!("(func {calls})").repeat(functions)
+        )
+    };
     vec![
         text(
             "fills functions with nested blocks",
@@ -356,19 +363,19 @@ fn heavy() -> Vec<Guest> {
             )
             .repeat(7),
         ),
-        text("joins 100 variables in 500 loops", &loops),
+        // The most that the default limits let through, and what they are there for.
+        text("joins 400 variables in 500 loops", &loops(400)),
+        text("joins 6000 variables in 500 loops", &loops(6_000)),
         text(
             "has 9990 functions of 40 bytes",
             &"(func (drop (i64.const 1234567890123)) (drop (i64.const 1234567890123)))"
                 .repeat(9_990),
         ),
         text(
-            "calls through a table 6000 times",
-            &format!(
-                "(type $f (func)) (table 1 funcref) {}",
-                format!("(func {calls})").repeat(6)
-            ),
+            "calls through a table 250 times each in 200 functions",
+            &calls(250, 200),
         ),
+        text("calls through a table 8000 times", &calls(8_000, 1)),
     ]
 }
 

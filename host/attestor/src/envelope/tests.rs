@@ -61,7 +61,11 @@ fn refusal(envelope: &Envelope, path: &[&str], selectors: &[&str]) -> String {
 #[test]
 fn the_host_writes_all_but_the_path() {
     let identity = Envelope::default()
-        .admit(&namespace(), &facts(), derivation(&["a", "b"], &["x:y", "z"]))
+        .admit(
+            &namespace(),
+            &facts(),
+            derivation(&["a", "b"], &["x:y", "z"]),
+        )
         .unwrap();
     assert_eq!(
         serde_json::to_value(&identity).unwrap(),
@@ -80,23 +84,40 @@ fn the_host_writes_all_but_the_path() {
 #[test]
 fn a_path_is_made_of_spiffe_segments() {
     let envelope = Envelope::default();
-    assert_eq!(refusal(&envelope, &[], &[]), "path_empty: the path has no segments");
+    assert_eq!(
+        refusal(&envelope, &[], &[]),
+        "path_empty: the path has no segments"
+    );
     for (segment, rule) in [
         ("", "a path segment is empty"),
         (".", "a path segment is `.` or `..`"),
         ("..", "a path segment is `.` or `..`"),
-        ("a/b", "a path segment is made of letters, digits, `.`, `-` and `_`"),
-        ("%2e%2e", "a path segment is made of letters, digits, `.`, `-` and `_`"),
-        ("a:b", "a path segment is made of letters, digits, `.`, `-` and `_`"),
+        (
+            "a/b",
+            "a path segment is made of letters, digits, `.`, `-` and `_`",
+        ),
+        (
+            "%2e%2e",
+            "a path segment is made of letters, digits, `.`, `-` and `_`",
+        ),
+        (
+            "a:b",
+            "a path segment is made of letters, digits, `.`, `-` and `_`",
+        ),
     ] {
         assert_eq!(
             refusal(&envelope, &["good", segment], &[]),
-            format!("path_segment: path segment 1, `{segment}`, cannot stand in a SPIFFE ID: {rule}")
+            format!(
+                "path_segment: path segment 1, `{segment}`, cannot stand in a SPIFFE ID: {rule}"
+            )
         );
     }
     // What a log or terminal would act on is escaped and cut.
     let error = refusal(&envelope, &[&format!("\u{1b}[2J{}", "x".repeat(100))], &[]);
-    assert!(error.contains("`\\u{1b}[2Jxxx") && error.contains("…`"), "{error}");
+    assert!(
+        error.contains("`\\u{1b}[2Jxxx") && error.contains("…`"),
+        "{error}"
+    );
     assert!(admit(&envelope, &["...", ".a", "A-b_c.9"], &[]).is_ok());
 }
 
@@ -137,7 +158,10 @@ fn a_leading_segment_is_checked_when_it_is_written() {
     assert_eq!(refusal("{cluster"), "a `{` is not closed");
     assert_eq!(refusal("a/b"), "`/` cannot stand in a SPIFFE path segment");
     assert_eq!(refusal(".."), "`.` cannot stand in a SPIFFE path segment");
-    assert!(refusal("{clutser}").starts_with("there is no placeholder `{clutser}` here; there are cluster, "));
+    assert!(
+        refusal("{clutser}")
+            .starts_with("there is no placeholder `{clutser}` here; there are cluster, ")
+    );
 }
 
 #[test]
@@ -170,7 +194,10 @@ fn lengths_and_counts_are_exact() {
     };
     assert_eq!(
         refusal(&wide, &[&"a".repeat(2048)], &[]),
-        format!("id_length: the SPIFFE ID has {} bytes, at most 2048 allowed", 2048 + prefix)
+        format!(
+            "id_length: the SPIFFE ID has {} bytes, at most 2048 allowed",
+            2048 + prefix
+        )
     );
 
     assert!(admit(&envelope, &["a"], &[&"v".repeat(255)]).is_ok());
@@ -191,7 +218,10 @@ fn lengths_and_counts_are_exact() {
 fn selectors_can_be_matched_and_logged() {
     let envelope = Envelope::default();
     assert!(admit(&envelope, &["a"], &["k:v w", "ü"]).is_ok());
-    assert_eq!(refusal(&envelope, &["a"], &["x", ""]), "selector_empty: selector 1 is empty");
+    assert_eq!(
+        refusal(&envelope, &["a"], &["x", ""]),
+        "selector_empty: selector 1 is empty"
+    );
     for control in ["a\nb", "a\u{0}", "\u{7f}", "\u{85}", "a\u{2028}b"] {
         assert_eq!(
             refusal(&envelope, &["a"], &[control]),

@@ -64,7 +64,7 @@ type Size = (
     RangeInclusive<usize>,
 );
 
-const SIZES: [Size; 13] = [
+const SIZES: [Size; 15] = [
     (
         "component_bytes",
         |limits| &mut limits.component_bytes,
@@ -78,6 +78,12 @@ const SIZES: [Size; 13] = [
         64..=16 << 20,
     ),
     ("locals", |limits| &mut limits.locals, 1..=10_000_000),
+    ("joins", |limits| &mut limits.joins, 1..=100_000_000),
+    (
+        "indirect_calls",
+        |limits| &mut limits.indirect_calls,
+        1..=100_000,
+    ),
     (
         "settings_bytes",
         |limits| &mut limits.settings_bytes,
@@ -221,6 +227,8 @@ mod tests {
             functions: _,
             function_bytes: _,
             locals: _,
+            joins: _,
+            indirect_calls: _,
             settings_bytes: _,
             fuel: _,
             configure_fuel: _,
@@ -233,7 +241,7 @@ mod tests {
             stack_bytes: _,
             lifted_bytes: _,
         } = Limits::default();
-        assert_eq!(SIZES.len() + FUELS.len() + 1, 16);
+        assert_eq!(SIZES.len() + FUELS.len() + 1, 18);
         for (name, field, range) in SIZES {
             let changed = limits(&[&format!("{name}={}", range.end())]);
             let mut expected = Limits::default();

@@ -49,9 +49,13 @@ fn a_builtin_starts_configured_and_answers_alike_every_time() {
         first.answer,
         Ok(Derivation {
             path: vec!["production".to_owned(), facts().attestation_id],
-            selectors: ["cluster:production", "agent_ns:spire", "agent_sa:spire-agent"]
-                .map(str::to_owned)
-                .to_vec(),
+            selectors: [
+                "cluster:production",
+                "agent_ns:spire",
+                "agent_sa:spire-agent"
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         })
     );
     for _ in 0..100 {
@@ -90,7 +94,9 @@ fn a_pinned_digest_is_compared_before_anything_else() {
     let good = Digest::of(b"not even wasm");
     let wrong = Digest::of(b"another");
     assert_eq!(
-        Policy::load(&sandbox, &pinned(wrong)).unwrap_err().to_string(),
+        Policy::load(&sandbox, &pinned(wrong))
+            .unwrap_err()
+            .to_string(),
         format!("the component's digest is {good}, and {wrong} is pinned")
     );
     assert!(matches!(

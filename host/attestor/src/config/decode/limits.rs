@@ -29,6 +29,11 @@ pub(super) fn limits(table: &mut TableReader<'_, '_>, base: &Limits) -> Limits {
             base.function_bytes,
         ),
         locals: or(table.count("locals", 1..=10_000_000), base.locals),
+        joins: or(table.count("joins", 1..=100_000_000), base.joins),
+        indirect_calls: or(
+            table.count("indirect_calls", 1..=100_000),
+            base.indirect_calls,
+        ),
         // `{}` has two bytes.
         settings_bytes: or(
             table.bytes("settings_bytes", 2..=1 << 20),
