@@ -2,11 +2,13 @@
 
 use crate::attempt::Attempt;
 use crate::error::AttestError;
+use crate::first_use::{TakenToken, UsedTokens};
 use crate::generation::Generation;
 use crate::identity::AgentIdentity;
+use crate::config::MAX_LEEWAY;
 use crate::naming::PolicyLabel;
 use arc_swap::ArcSwap;
-use nameplate_evidence::RawEvidence;
+use nameplate_evidence::{RawEvidence, Subject, VerifiedEvidence};
 use nameplate_policy::{Circumstances, Facts};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug)]
 pub struct Attestor {
     current: ArcSwap<Numbered>,
+    /// Outlives generations: a swap must not make a used token new.
+    used: Arc<UsedTokens>,
     swapping: Mutex<()>,
 }
 
@@ -24,6 +28,18 @@ pub struct Attestor {
 struct Numbered {
     number: u64,
     generation: Generation,
+}
+
+/// Refuses an agent that is there already.
+fn first_use(identity: &AgentIdentity, attempt: &Attempt) -> Result<(), AttestError> {
+    let Some(agents) = attempt.agents() else {
+        return Ok(());
+    };
+    match agents.knows(identity.spiffe_id(), attempt.patience()) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(AttestError::AlreadyAttested),
+        Err(error) => Err(AttestError::AgentsUnknown(error)),
+    }
 }
 
 /// An identity that was given, and how it came about.
@@ -38,6 +54,8 @@ pub struct Attestation {
     pub fuel: u64,
     /// Number of the generation that decided, from 1.
     pub generation: u64,
+    /// Whether the same evidence may attest the agent again.
+    pub can_reattest: bool,
 }
 
 impl Attestor {
@@ -48,6 +66,7 @@ impl Attestor {
                 number: 1,
                 generation,
             }),
+            used: Arc::default(),
             swapping: Mutex::new(()),
         }
     }
@@ -67,8 +86,12 @@ impl Attestor {
 
         let verified = generation
             .verifier
-            .verify(evidence, attempt.now())
+            .verify_within(evidence, attempt.now(), attempt.patience())
             .map_err(AttestError::Rejected)?;
+        let token = generation
+            .one_time_tokens
+            .then(|| self.take(&verified, attempt))
+            .transpose()?;
         let circumstances = Circumstances {
             trust_domain: namespace.trust_domain.to_string(),
             attestor: namespace.attestor.to_string(),
@@ -97,12 +120,38 @@ impl Attestor {
                 error,
             })?;
 
+        let can_reattest = generation.method.can_reattest();
+        if !can_reattest {
+            first_use(&identity, attempt)?;
+        }
+        if let Some(token) = token {
+            token.serve();
+        }
+
         Ok(Attestation {
             identity,
             policy: Arc::clone(policy),
             fuel: verdict.fuel,
             generation: *number,
+            can_reattest,
         })
+    }
+
+    /// Takes the token of `verified` for this attestation and no other.
+    fn take(
+        &self,
+        verified: &VerifiedEvidence,
+        attempt: &Attempt,
+    ) -> Result<TakenToken, AttestError> {
+        let ends = match verified.subject() {
+            Subject::ServiceAccount(account) => account.expires_at,
+            Subject::Certificate(certificate) => Some(certificate.not_after),
+        };
+        // The longest leeway there is: the time check must be what ends it.
+        let ends = ends.map(|ends| ends.saturating_add(MAX_LEEWAY.as_secs()));
+        self.used
+            .take(verified.statement(), ends, attempt.seconds())
+            .map_err(AttestError::TokenNotFresh)
     }
 
     /// Puts `generation` in place of the current one, and gives its number.

@@ -26,12 +26,17 @@ use crate::namespace::AttestorName;
 use crate::spiffe_id::TrustDomain;
 use nameplate_evidence::{ClusterTrust, Method};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Largest configuration that is read, in bytes.
 pub const MAX_CONFIG_BYTES: usize = 1 << 20;
 
 /// Most clusters of one attestor.
 pub const MAX_CLUSTERS: usize = 256;
+
+/// Longest leeway for the times of a token. Clocks that differ by more are
+/// broken, and a leeway hides it.
+pub const MAX_LEEWAY: Duration = Duration::from_secs(15 * 60);
 
 /// A configuration that can be used.
 #[derive(Debug)]
@@ -58,6 +63,8 @@ pub struct AttestorConfig {
     pub method: Method,
     /// How they are named, unless their cluster says otherwise.
     pub naming: NamingConfig,
+    /// Whether every token serves once.
+    pub one_time_tokens: bool,
     /// Who is trusted to vouch for them; at least one.
     pub clusters: Vec<ClusterConfig>,
 }

@@ -6,6 +6,7 @@
 //! a reason code and one fixed sentence, the operator reads the whole chain.
 
 use crate::envelope::AdmitError;
+use crate::first_use::{KnownAgentsError, UsedTokenError};
 use crate::naming::PolicyLabel;
 use nameplate_evidence::EvidenceError;
 use nameplate_policy::{Denial, PolicyFault};
@@ -44,6 +45,15 @@ pub enum AttestError {
         #[source]
         error: AdmitError,
     },
+    /// Tokens serve once here, and this one has or cannot.
+    #[error("evidence rejected")]
+    TokenNotFresh(#[source] UsedTokenError),
+    /// There is such an agent, and its evidence does not allow a second time.
+    #[error("an agent of this identity has already attested")]
+    AlreadyAttested,
+    /// It cannot be said whether there is such an agent.
+    #[error("first use cannot be checked")]
+    AgentsUnknown(#[source] KnownAgentsError),
 }
 
 /// Whose part a failure is.
@@ -62,9 +72,13 @@ impl AttestError {
     /// Whose part it is.
     pub fn failure(&self) -> Failure {
         match self {
-            // The host's own clock: the one check that is not about the peer.
-            Self::Rejected(EvidenceError::ClockBeforeEpoch) => Failure::Fault,
-            Self::Rejected(_) => Failure::Rejected,
+            // The host's own clock, and those it asks: nothing the peer did.
+            Self::Rejected(EvidenceError::ClockBeforeEpoch | EvidenceError::Api { .. })
+            | Self::TokenNotFresh(UsedTokenError::Full)
+            | Self::AgentsUnknown(_) => Failure::Fault,
+            Self::Rejected(_)
+            | Self::TokenNotFresh(UsedTokenError::Used | UsedTokenError::Endless)
+            | Self::AlreadyAttested => Failure::Rejected,
             Self::Denied { .. } => Failure::Denied,
             Self::PolicyFailed { .. } | Self::NotAdmitted { .. } => Failure::Fault,
         }
@@ -77,6 +91,26 @@ impl AttestError {
             Self::Denied { .. } => "policy_denied",
             Self::PolicyFailed { fault, .. } => fault.reason(),
             Self::NotAdmitted { error, .. } => error.reason(),
+            Self::TokenNotFresh(UsedTokenError::Used) => "token_already_used",
+            Self::TokenNotFresh(UsedTokenError::Full) => "used_tokens_full",
+            Self::TokenNotFresh(UsedTokenError::Endless) => "token_endless",
+            Self::AlreadyAttested => "agent_already_attested",
+            Self::AgentsUnknown(_) => "known_agents_unavailable",
+        }
+    }
+
+    /// Whether the same attestation may succeed later with nothing changed by
+    /// anybody here.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Rejected(EvidenceError::Api { source, .. }) => source.is_transient(),
+            Self::TokenNotFresh(UsedTokenError::Full) | Self::AgentsUnknown(_) => true,
+            Self::Rejected(_)
+            | Self::TokenNotFresh(UsedTokenError::Used | UsedTokenError::Endless)
+            | Self::AlreadyAttested
+            | Self::Denied { .. }
+            | Self::PolicyFailed { .. }
+            | Self::NotAdmitted { .. } => false,
         }
     }
 

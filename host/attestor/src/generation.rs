@@ -3,7 +3,7 @@
 use crate::config::{AttestorConfig, Config, NamingConfig, Problem, Problems};
 use crate::namespace::Namespace;
 use crate::naming::{Naming, NamingError};
-use nameplate_evidence::TokenVerifier;
+use nameplate_evidence::{Method, TokenVerifier};
 use nameplate_policy::{LoadError, PolicyRequest, PolicySource, Sandbox};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub struct Generation {
     pub(crate) verifier: TokenVerifier,
     pub(crate) naming: Arc<Naming>,
     pub(crate) by_cluster: HashMap<String, Arc<Naming>>,
+    pub(crate) method: Method,
+    pub(crate) one_time_tokens: bool,
 }
 
 impl Generation {
@@ -29,7 +31,23 @@ impl Generation {
             verifier,
             naming: Arc::new(naming),
             by_cluster: HashMap::new(),
+            method: Method::K8sSat,
+            one_time_tokens: false,
         }
+    }
+
+    /// The same, for evidence of another method than `k8s_sat`.
+    #[must_use]
+    pub fn of(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
+    /// The same, where every token serves once.
+    #[must_use]
+    pub fn with_one_time_tokens(mut self) -> Self {
+        self.one_time_tokens = true;
+        self
     }
 
     /// The same, with a naming of its own for one cluster.
@@ -97,6 +115,8 @@ impl Generation {
                 ),
                 naming,
                 by_cluster,
+                method: attestor.method,
+                one_time_tokens: attestor.one_time_tokens,
             }),
             _ => {
                 let mut problems = config.source.problems(problems);

@@ -6,6 +6,7 @@
 //! peer chose is a [`PeerText`].
 
 use crate::algorithm::SignatureAlgorithm;
+use crate::api::ApiError;
 use crate::base64url::Base64Error;
 use crate::json::JsonError;
 use crate::peer_text::PeerText;
@@ -64,6 +65,40 @@ pub enum EvidenceError {
         /// Which check failed.
         source: TokenError,
     },
+    /// Whoever vouches for the cluster gave no answer. Not the peer's fault.
+    #[error("no verdict on a token for cluster `{cluster}`: {asked}")]
+    Api {
+        /// The operator's name for the cluster.
+        cluster: String,
+        /// What was asked for.
+        asked: Asked,
+        /// Why there is no answer.
+        source: ApiError,
+    },
+}
+
+/// What an API server was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Its verdict on a token.
+    Review,
+    /// A pod.
+    Pod,
+    /// A node.
+    Node,
+    /// The keys that it signs with.
+    Keys,
+}
+
+impl std::fmt::Display for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Review => "the token review failed",
+            Self::Pod => "the pod cannot be read",
+            Self::Node => "the node cannot be read",
+            Self::Keys => "there are no keys to verify it with",
+        })
+    }
 }
 
 /// Why a token is refused.
@@ -220,6 +255,69 @@ pub enum TokenError {
         /// Its name.
         name: PeerText,
     },
+    /// The API server refuses the token, and says why.
+    #[error("the API server refuses the token: `{message}`")]
+    ReviewRefused {
+        /// Its words.
+        message: PeerText,
+    },
+    /// The API server does not authenticate the token.
+    #[error("the API server does not authenticate the token")]
+    NotAuthenticated,
+    /// The API server answered for none of the audiences that it was asked for.
+    #[error("the API server confirms none of the configured audiences")]
+    AudienceNotReviewed,
+    /// The user is no service account.
+    #[error("the API server knows the token as `{username}`, which is no service account")]
+    UsernameMalformed {
+        /// The user name.
+        username: PeerText,
+    },
+    /// What the token is bound to is not said in one value.
+    #[error("the API server gives `{key}` empty or more than once")]
+    ReviewMalformed {
+        /// Key of `user.extra`.
+        key: &'static str,
+    },
+    /// The token's claims say something else than the API server.
+    #[error("the claims of the token contradict what the API server says of it")]
+    ReviewContradicted,
+    /// `sub` names another account than the claims of Kubernetes.
+    #[error("`sub` of the token is not its service account")]
+    SubjectMismatch,
+    /// The token is bound to no pod.
+    #[error("token is not bound to a pod")]
+    PodMissing,
+    /// The token names its pod without a UID.
+    #[error("token names its pod without a UID")]
+    PodUidMissing,
+    /// The pod is no more.
+    #[error("the pod that the token is bound to is gone")]
+    PodGone,
+    /// Another pod bears the name by now.
+    #[error("pod `{pod}` is not the one that the token is bound to: its UID differs")]
+    PodMismatch {
+        /// Its name.
+        pod: PeerText,
+    },
+    /// The pod runs as another service account.
+    #[error("pod `{pod}` runs as another service account than the token's")]
+    PodOfAnotherAccount {
+        /// Its name.
+        pod: PeerText,
+    },
+    /// The pod is on no node yet.
+    #[error("the pod that the token is bound to is not scheduled to a node")]
+    PodNotScheduled,
+    /// The pod's node is no more.
+    #[error("the node of the token's pod is gone")]
+    NodeGone,
+    /// The API server gives the node no UID.
+    #[error("the node of the token's pod has no UID")]
+    NodeUidMissing,
+    /// The token speaks of another node than the one its pod is on.
+    #[error("the token names another node than the one its pod is on")]
+    NodeMismatch,
 }
 
 /// A part of a token in compact form (RFC 7515 §7.1).
@@ -259,6 +357,7 @@ impl EvidenceError {
             Self::ClaimedIdMalformed => "claimed_id_malformed",
             Self::UnknownCluster { .. } => "unknown_cluster",
             Self::Token { source, .. } => source.reason(),
+            Self::Api { source, .. } => source.reason(),
         }
     }
 }
@@ -295,6 +394,22 @@ impl TokenError {
             Self::NameFoundTwice => "service_account_name_found_twice",
             Self::UidFoundTwice => "service_account_uid_found_twice",
             Self::NotAllowed { .. } => "service_account_not_allowed",
+            Self::ReviewRefused { .. } => "token_review_refused",
+            Self::NotAuthenticated => "token_not_authenticated",
+            Self::AudienceNotReviewed => "audience_not_reviewed",
+            Self::UsernameMalformed { .. } => "username_malformed",
+            Self::ReviewMalformed { .. } => "token_review_malformed",
+            Self::ReviewContradicted => "token_review_contradicted",
+            Self::SubjectMismatch => "subject_mismatch",
+            Self::PodMissing => "pod_missing",
+            Self::PodUidMissing => "pod_uid_missing",
+            Self::PodGone => "pod_gone",
+            Self::PodMismatch { .. } => "pod_mismatch",
+            Self::PodOfAnotherAccount { .. } => "pod_account_mismatch",
+            Self::PodNotScheduled => "pod_not_scheduled",
+            Self::NodeGone => "node_gone",
+            Self::NodeUidMissing => "node_uid_missing",
+            Self::NodeMismatch => "node_mismatch",
         }
     }
 }
@@ -316,7 +431,7 @@ mod tests {
             .map(|(reason, _)| reason)
             .filter(|reason| reason.contains('_'))
             .collect();
-        assert_eq!(reasons.len(), 36);
+        assert_eq!(reasons.len(), 52);
         assert_eq!(reasons.iter().collect::<HashSet<_>>().len(), reasons.len());
         let table = include_str!("lib.rs");
         for reason in reasons {

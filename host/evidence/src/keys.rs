@@ -97,6 +97,11 @@ impl KeySet {
         self.0.iter().map(|key| KeyDescription { key })
     }
 
+    /// Whether a key is called `kid`.
+    pub(crate) fn has(&self, kid: &str) -> bool {
+        self.0.iter().any(|key| key.is_called(kid))
+    }
+
     /// Verifies the token's signature (RFC 7515 §5.2) and hands over its
     /// claims, which are decoded only from there.
     ///
@@ -109,10 +114,7 @@ impl KeySet {
     ) -> Result<SignedClaims<'t>, TokenError> {
         let signature = token.signature()?;
         let input = token.signing_input();
-        let kid = header
-            .kid
-            .as_deref()
-            .filter(|kid| self.0.iter().any(|key| key.is_called(kid)));
+        let kid = header.kid.as_deref().filter(|kid| self.has(kid));
 
         let mut considered = 0;
         let mut tried = 0;

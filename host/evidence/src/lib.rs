@@ -58,6 +58,22 @@
 //! | `aud`, where configured | RFC 7519 §4.1.3 | `audience_missing`, `audience_mismatch` |
 //! | namespace, name and UID, each in one claim | Kubernetes, "Managing Service Accounts" | `namespace_missing`, `namespace_found_twice`, `service_account_name_missing`, `service_account_name_found_twice`, `service_account_uid_found_twice` |
 //! | the service account is on the allow list | SPIRE `service_account_allow_list` | `service_account_not_allowed` |
+//! | `sub`, where the token must be bound, is that account | RFC 7519 §4.1.2 | `subject_mismatch` |
+//! | it is bound to a pod, where it must be | SPIRE `k8s_psat` | `pod_missing`, `pod_uid_missing` |
+//! | the pod is still there, the same one, of that account and scheduled | SPIRE `k8s_psat` | `pod_gone`, `pod_mismatch`, `pod_account_mismatch`, `pod_not_scheduled` |
+//! | its node is still there, and the one the token speaks of | SPIRE `k8s_psat` | `node_gone`, `node_uid_missing`, `node_mismatch` |
+//!
+//! A cluster whose API server is asked ([`Proof::Review`]) has one step in
+//! place of header, key and signature: the server's verdict
+//! (`token_review_refused`, `token_not_authenticated`), on the audiences asked
+//! for (`audience_not_reviewed`), for a service account
+//! (`username_malformed`, `token_review_malformed`); and the claims, read only
+//! then, must agree with it (`token_review_contradicted`).
+//!
+//! Where an API server or the publisher of keys gives no answer there is no
+//! verdict, and the peer is not to blame: `api_not_configured`,
+//! `api_unreachable`, `api_out_of_time`, `api_unauthorized`, `api_forbidden`,
+//! `api_not_found`, `api_refused`, `api_malformed` ([`ApiError`]).
 //!
 //! No claim is decoded before its signature is verified. That is the one
 //! difference from SPIRE's order: claims that are not base64url are reported
@@ -66,7 +82,7 @@
 //! # What is never looked at
 //!
 //! Keys and certificates that a token carries or points to (`jwk`, `jku`,
-//! `x5c`, `x5u`), `typ`, `sub`, and any claim not named above.
+//! `x5c`, `x5u`), `typ`, and any claim not named above.
 //!
 //! # What never shows
 //!
@@ -75,7 +91,10 @@
 //! anything a terminal acts on.
 
 mod algorithm;
+mod api;
 mod base64url;
+mod binding;
+mod cluster;
 mod digest;
 mod error;
 mod json;
@@ -84,6 +103,7 @@ mod payload;
 mod peer_text;
 mod pem;
 mod raw;
+mod review;
 pub mod subject;
 mod thumbprint;
 mod token;
@@ -91,8 +111,10 @@ mod verified;
 mod verifier;
 
 pub use algorithm::SignatureAlgorithm;
+pub use api::{ApiError, ClusterApi, KeySource, NodeRecord, Patience, PodRecord, TokenReview};
 pub use base64url::Base64Error;
-pub use error::{EvidenceError, TokenError, TokenPart};
+pub use cluster::{Binding, Cluster, LocalProof, Lookup, Proof, ReviewProof, TrustedKeys};
+pub use error::{Asked, EvidenceError, TokenError, TokenPart};
 pub use json::JsonError;
 pub use keys::{
     KeyDescription, KeyError, KeyPlace, KeyProblem, KeySet, MAX_KEY_FILE_BYTES, MAX_KEYS,
@@ -107,5 +129,5 @@ pub use subject::{
 };
 pub use thumbprint::{ThumbprintError, thumbprint_of_pem};
 pub use token::MAX_TOKEN_BYTES;
-pub use verified::VerifiedEvidence;
+pub use verified::{Statement, VerifiedEvidence};
 pub use verifier::{AllowedServiceAccount, ClusterTrust, MalformedServiceAccount, TokenVerifier};

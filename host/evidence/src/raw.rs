@@ -17,8 +17,10 @@ pub const MAX_PAYLOAD_BYTES: usize = 32 * 1024;
 /// A way to prove what a machine is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// A Kubernetes service account token, verified with local keys.
+    /// A Kubernetes service account token.
     K8sSat,
+    /// A projected Kubernetes service account token, bound to a pod.
+    K8sPsat,
 }
 
 impl Method {
@@ -27,6 +29,20 @@ impl Method {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::K8sSat => "k8s_sat",
+            Self::K8sPsat => "k8s_psat",
+        }
+    }
+}
+
+impl Method {
+    /// Whether a peer may attest again as the agent that it is. A token of
+    /// `k8s_sat` proves nothing anew when it comes a second time; a projected
+    /// token is short-lived, bound and renewed.
+    #[must_use]
+    pub const fn can_reattest(self) -> bool {
+        match self {
+            Self::K8sSat => false,
+            Self::K8sPsat => true,
         }
     }
 }
@@ -39,7 +55,7 @@ impl fmt::Display for Method {
 
 /// A name that is no method's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an evidence method; known is `k8s_sat`")]
+#[error("`{0}` is not an evidence method; known are `k8s_sat` and `k8s_psat`")]
 pub struct UnknownMethod(PeerText);
 
 impl FromStr for Method {
@@ -48,6 +64,7 @@ impl FromStr for Method {
     fn from_str(name: &str) -> Result<Self, UnknownMethod> {
         match name {
             "k8s_sat" => Ok(Self::K8sSat),
+            "k8s_psat" => Ok(Self::K8sPsat),
             other => Err(UnknownMethod(PeerText::new(other))),
         }
     }
@@ -144,7 +161,7 @@ mod tests {
         assert_eq!("k8s_sat".parse(), Ok(Method::K8sSat));
         assert_eq!(
             "K8S_SAT".parse::<Method>().unwrap_err().to_string(),
-            "`K8S_SAT` is not an evidence method; known is `k8s_sat`"
+            "`K8S_SAT` is not an evidence method; known are `k8s_sat` and `k8s_psat`"
         );
     }
 

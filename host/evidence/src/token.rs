@@ -68,6 +68,13 @@ impl<'t> CompactToken<'t> {
         decode(self.signature, TokenPart::Signature)
     }
 
+    /// Hands over the claims on the word of the cluster's API server, which
+    /// has just called the token good.
+    pub(crate) fn into_reviewed_claims(self) -> SignedClaims<'t> {
+        let input = self.signing_input();
+        self.into_signed_claims(input)
+    }
+
     /// Hands over the claims. Called by the one function that has just
     /// verified the signature over `input`, [`KeySet::verify`](crate::KeySet).
     pub(crate) fn into_signed_claims(self, input: SigningInput<'t>) -> SignedClaims<'t> {
@@ -101,7 +108,8 @@ impl SigningInput<'_> {
     }
 }
 
-/// Claims whose signature a configured key verified, still encoded.
+/// Claims that a key of the cluster, or its API server, vouched for; still
+/// encoded.
 pub(crate) struct SignedClaims<'t> {
     claims: &'t str,
     token_sha256: String,

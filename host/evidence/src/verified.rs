@@ -30,14 +30,52 @@ use crate::subject::Subject;
 pub struct VerifiedEvidence {
     claimed_id: Option<String>,
     subject: Subject,
+    statement: Statement,
+}
+
+/// What evidence states, whatever bytes it was stated in: the same for a token
+/// with other white space round it, or with its signature encoded otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Statement([u8; 32]);
+
+impl Statement {
+    /// The statement that `claims` are, as they were signed.
+    pub(crate) fn of(claims: &[u8]) -> Self {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, claims);
+        let mut bytes = [0; 32];
+        for (to, from) in bytes.iter_mut().zip(digest.as_ref()) {
+            *to = *from;
+        }
+        Self(bytes)
+    }
+
+    /// SHA-256 of the signed claims.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
+
+    /// The statement with this hash.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
 }
 
 impl VerifiedEvidence {
-    pub(crate) fn new(claimed_id: Option<String>, subject: Subject) -> Self {
+    pub(crate) fn new(claimed_id: Option<String>, subject: Subject, statement: Statement) -> Self {
         Self {
             claimed_id,
             subject,
+            statement,
         }
+    }
+
+    /// Identifies what was stated: two tokens with the same claims are one
+    /// statement.
+    #[must_use]
+    pub fn statement(&self) -> Statement {
+        self.statement
     }
 
     /// The operator's name for the cluster that the peer belongs to. Empty

@@ -1,8 +1,8 @@
-//! Verifying `k8s_sat`: a Kubernetes service account token, with keys that the
-//! operator gave.
+//! Verifying `k8s_sat` and `k8s_psat`: a Kubernetes service account token, by
+//! the keys of its cluster or by the word of its API server.
 //!
-//! Trusts the configuration of the cluster that the peer names, and the time
-//! it is given. Everything else is the peer's, until
+//! Trusts the configuration of the cluster that the peer names, the time it is
+//! given, and the API server that the configuration names. Everything else is the peer's, until
 //! [`TokenVerifier::verify`] has gone through it from top to bottom.
 
 use std::collections::HashMap;
@@ -10,16 +10,25 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::error::{EvidenceError, TokenError};
+use crate::api::{ApiError, Patience};
+use crate::binding::Unbound;
+use crate::cluster::{Binding, Cluster, Proof, Unsigned};
+use crate::error::{Asked, EvidenceError, TokenError};
 use crate::keys::KeySet;
 use crate::payload::Payload;
 use crate::peer_text::PeerText;
-use crate::raw::{Method, RawEvidence};
+use crate::raw::RawEvidence;
+use crate::review;
 use crate::subject::{ServiceAccount, Subject};
 use crate::token::{Claims, CompactToken, Header, Names, TimeRules};
-use crate::verified::VerifiedEvidence;
+use crate::verified::{Statement, VerifiedEvidence};
 
-/// What the operator believes of one cluster, and on which conditions.
+/// How far this clock may differ from that of an API server which has already
+/// judged a token's times: SPIRE's leeway.
+const REVIEWED_LEEWAY: Duration = Duration::from_secs(5 * 60);
+
+/// A cluster trusted by keys that the operator gave, its tokens bound to
+/// anything: the plain form of a [`Cluster`].
 #[derive(Debug, Clone)]
 pub struct ClusterTrust {
     /// The operator's name for the cluster; what peers send as `cluster`.
@@ -92,26 +101,24 @@ impl fmt::Display for AllowedServiceAccount {
 /// Verifies service account tokens of the clusters it was given.
 #[derive(Debug, Clone)]
 pub struct TokenVerifier {
-    clusters: HashMap<String, ClusterTrust>,
+    clusters: HashMap<String, Cluster>,
 }
 
 impl TokenVerifier {
     /// A verifier for `clusters`. Names are expected to differ; of two
     /// clusters of one name the later counts.
     #[must_use]
-    pub fn new(clusters: impl IntoIterator<Item = ClusterTrust>) -> Self {
+    pub fn new(clusters: impl IntoIterator<Item: Into<Cluster>>) -> Self {
         let clusters = clusters
             .into_iter()
-            .map(|cluster| (cluster.name.clone(), cluster))
+            .map(Into::into)
+            .map(|cluster: Cluster| (cluster.name.clone(), cluster))
             .collect();
         Self { clusters }
     }
 
-    /// Verifies `evidence` as of `now`.
-    ///
-    /// The checks come in the order of SPIRE's `k8s_sat`, so that a peer that
-    /// fails several is told of the same one. Each line needs what the lines
-    /// above it established.
+    /// Verifies `evidence` as of `now`, asking nobody: a cluster whose API
+    /// server has to be asked refuses with [`ApiError::OutOfPatience`].
     ///
     /// # Errors
     /// The first check that fails.
@@ -120,7 +127,24 @@ impl TokenVerifier {
         evidence: &RawEvidence,
         now: SystemTime,
     ) -> Result<VerifiedEvidence, EvidenceError> {
-        let Method::K8sSat = evidence.method();
+        self.verify_within(evidence, now, &Patience::none())
+    }
+
+    /// Verifies `evidence` as of `now`, waiting for others as long as
+    /// `patience` lasts.
+    ///
+    /// The checks come in the order of SPIRE's `k8s_sat` and `k8s_psat`, so
+    /// that a peer that fails several is told of the same one. Each line needs
+    /// what the lines above it established.
+    ///
+    /// # Errors
+    /// The first check that fails.
+    pub fn verify_within(
+        &self,
+        evidence: &RawEvidence,
+        now: SystemTime,
+        patience: &Patience,
+    ) -> Result<VerifiedEvidence, EvidenceError> {
         let now = now
             .duration_since(UNIX_EPOCH)
             .ok()
@@ -132,38 +156,82 @@ impl TokenVerifier {
                 cluster: PeerText::new(&payload.cluster),
             }
         })?;
-        let refused = |source| EvidenceError::Token {
-            cluster: cluster.name.clone(),
-            source,
-        };
+        cluster
+            .verify(&payload, now, patience)
+            .map_err(|refusal| refusal.at(&cluster.name))
+            .map(|(subject, statement)| {
+                VerifiedEvidence::new(payload.claimed_id, subject, statement)
+            })
+    }
+}
 
+/// A refusal, before it is said which cluster's.
+enum Refusal {
+    Token(TokenError),
+    Api(Asked, ApiError),
+}
+
+impl Cluster {
+    fn verify(
+        &self,
+        payload: &Payload<'_>,
+        now: Duration,
+        patience: &Patience,
+    ) -> Result<(Subject, Statement), Refusal> {
         // Bytes: counted, split, and no claim decoded yet.
-        let token = CompactToken::split(payload.token()).map_err(refused)?;
-        let header = Header::parse(&token).map_err(refused)?;
+        let token = CompactToken::split(payload.token())?;
 
-        // From here on the cluster speaks: its key signed these claims.
-        let signed = cluster.keys.verify(token, &header).map_err(refused)?;
-        let claims = signed.decode().map_err(refused)?;
-        let mut claims = Claims::parse(&claims).map_err(refused)?;
+        // From here on the cluster speaks: its key signed these claims, or its
+        // API server called them good.
+        let (signed, reviewed) = match &self.proof {
+            Proof::Local(proof) => {
+                let header = Header::parse(&token)?;
+                (proof.keys.verify(token, &header, patience)?, None)
+            }
+            Proof::Review(proof) => {
+                let review = proof
+                    .api
+                    .review(payload.token(), &proof.audience, patience)
+                    .map_err(|error| Refusal::Api(Asked::Review, error))?;
+                let names = review::names(&review, &proof.audience)?;
+                (token.into_reviewed_claims(), Some(names))
+            }
+        };
+        let claims = signed.decode()?;
+        let statement = Statement::of(&claims);
+        let mut claims = Claims::parse(&claims)?;
 
         // What it says is about now, from whom and to whom we expect.
-        let rules = TimeRules {
-            leeway: cluster.leeway,
-            allow_unexpiring: cluster.allow_unexpiring_tokens,
+        let times = claims.valid_at(now, self.times())?;
+        let (issuer, audiences) = match &self.proof {
+            Proof::Local(proof) => (
+                claims.issued_by(proof.issuer.as_deref())?,
+                claims.intended_for(&proof.audience)?,
+            ),
+            // The API server has compared both.
+            Proof::Review(_) => (claims.issued_by(None)?, claims.intended_for(&[])?),
         };
-        let times = claims.valid_at(now, rules).map_err(refused)?;
-        let issuer = claims
-            .issued_by(cluster.issuer.as_deref())
-            .map_err(refused)?;
-        let audiences = claims.intended_for(&cluster.audience).map_err(refused)?;
 
-        // And it names someone whom the operator lets in.
-        let names = Names::parse(claims.object()).map_err(refused)?;
-        let names = cluster.admit(names).map_err(refused)?;
+        // It names someone whom the operator lets in.
+        let claimed = Names::parse(claims.object())?;
+        let names = match reviewed {
+            Some(reviewed) => {
+                review::agree(&reviewed, &claimed)?;
+                reviewed
+            }
+            None => claimed,
+        };
+        let mut names = self.admit(names)?;
+        if !matches!(self.binding, Binding::Any) {
+            claims.about(&names.namespace, &names.name)?;
+        }
+
+        // And what it is bound to is still there.
+        self.binding.hold(&mut names, patience)?;
 
         let subject = Subject::ServiceAccount(ServiceAccount {
-            cluster: cluster.name.clone(),
-            cluster_thumbprint: cluster.ca_thumbprint.clone(),
+            cluster: self.name.clone(),
+            cluster_thumbprint: self.ca_thumbprint.clone(),
             namespace: names.namespace,
             name: names.name,
             uid: names.uid,
@@ -176,11 +244,25 @@ impl TokenVerifier {
             issued_at: times.issued_at,
             expires_at: times.expires_at,
         });
-        Ok(VerifiedEvidence::new(payload.claimed_id, subject))
+        Ok((subject, statement))
     }
-}
 
-impl ClusterTrust {
+    fn times(&self) -> TimeRules {
+        match &self.proof {
+            Proof::Local(proof) => TimeRules {
+                leeway: proof.leeway,
+                allow_unexpiring: proof.allow_unexpiring_tokens,
+            },
+            // The API server has judged the times by its own clock; this is the
+            // net behind it. Only tokens that are bound to nothing may be
+            // without an end: the API server revokes them with their Secret.
+            Proof::Review(_) => TimeRules {
+                leeway: REVIEWED_LEEWAY,
+                allow_unexpiring: matches!(self.binding, Binding::Any),
+            },
+        }
+    }
+
     /// Names on the allow list, or a refusal.
     fn admit(&self, names: Names) -> Result<Names, TokenError> {
         if self
@@ -194,6 +276,44 @@ impl ClusterTrust {
             namespace: PeerText::new(&names.namespace),
             name: PeerText::new(&names.name),
         })
+    }
+}
+
+impl Refusal {
+    fn at(self, cluster: &str) -> EvidenceError {
+        let cluster = cluster.to_owned();
+        match self {
+            Self::Token(source) => EvidenceError::Token { cluster, source },
+            Self::Api(asked, source) => EvidenceError::Api {
+                cluster,
+                asked,
+                source,
+            },
+        }
+    }
+}
+
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl From<Unsigned> for Refusal {
+    fn from(unsigned: Unsigned) -> Self {
+        match unsigned {
+            Unsigned::Token(error) => Self::Token(error),
+            Unsigned::Keys(error) => Self::Api(Asked::Keys, error),
+        }
+    }
+}
+
+impl From<Unbound> for Refusal {
+    fn from(unbound: Unbound) -> Self {
+        match unbound {
+            Unbound::Token(error) => Self::Token(error),
+            Unbound::Api(asked, error) => Self::Api(asked, error),
+        }
     }
 }
 

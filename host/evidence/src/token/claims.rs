@@ -69,6 +69,21 @@ impl<'a> Claims<'a> {
         self.token_id.take()
     }
 
+    /// Holds `sub` (RFC 7519 §4.1.2) against the account that the claims of
+    /// Kubernetes name: an API server writes both, so they agree.
+    pub(crate) fn about(&self, namespace: &str, name: &str) -> Result<(), TokenError> {
+        let subject = text(self.object.get("sub"), "sub")?;
+        let account = subject
+            .as_deref()
+            .and_then(|subject| subject.strip_prefix("system:serviceaccount:"))
+            .and_then(|account| account.split_once(':'));
+        if account == Some((namespace, name)) {
+            Ok(())
+        } else {
+            Err(TokenError::SubjectMismatch)
+        }
+    }
+
     /// Holds the times against `now`, the time since 1970.
     ///
     /// Times have a resolution of one second and `now` has a finer one: a

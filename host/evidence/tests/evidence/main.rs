@@ -16,5 +16,6 @@ mod jwks;
 mod mutation;
 mod pem;
 mod refusals;
+mod reviewed;
 mod signatures;
 mod support;

@@ -1,0 +1,237 @@
+//! What a verifier asks a Kubernetes API server, and what it gets to know.
+//!
+//! This room has no network. A verifier asks through [`ClusterApi`] and
+//! decides on plain data; `nameplate-kubernetes` is the implementation that
+//! talks to a real API server, and a test can be another.
+//!
+//! The records hold what the API server said, unchecked. Nothing here is a
+//! fact before a verifier has compared it with the evidence.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::keys::KeySet;
+
+/// How long a verification may wait for others.
+///
+/// Clones share one end: whoever holds one can [give up](Self::give_up) for
+/// all, so that an answer nobody waits for any more is not waited for.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// `None`: there is none, nobody is waited for.
+    until: Option<Instant>,
+    given_up: Arc<AtomicBool>,
+}
+
+impl Patience {
+    /// Patience that ends at `until`.
+    #[must_use]
+    pub fn until(until: Instant) -> Self {
+        Self {
+            until: Some(until),
+            given_up: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    /// No patience at all: only what needs nobody else is verified.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            until: None,
+            given_up: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    /// Ends it now.
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Time left at `now`; zero once it ended.
+    #[must_use]
+    pub fn left(&self, now: Instant) -> Duration {
+        if self.given_up.load(Ordering::Relaxed) {
+            return Duration::ZERO;
+        }
+        self.until
+            .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+}
+
+/// An API server that vouches for its cluster.
+///
+/// Every call blocks until there is an answer, or until `patience` ends with
+/// [`ApiError::OutOfPatience`].
+pub trait ClusterApi: fmt::Debug + Send + Sync {
+    /// Asks whether `token` is good for one of `audiences`; for the API server's
+    /// own when there are none (`authentication.k8s.io/v1`, `TokenReview`).
+    ///
+    /// # Errors
+    /// [`ApiError`]; a token that is refused is an answer, not an error.
+    fn review(
+        &self,
+        token: &str,
+        audiences: &[String],
+        patience: &Patience,
+    ) -> Result<TokenReview, ApiError>;
+
+    /// Reads a pod.
+    ///
+    /// # Errors
+    /// [`ApiError`]; [`ApiError::NotFound`] when there is none of that name.
+    fn pod(&self, namespace: &str, name: &str, patience: &Patience) -> Result<PodRecord, ApiError>;
+
+    /// Reads a node.
+    ///
+    /// # Errors
+    /// As [`ClusterApi::pod`].
+    fn node(&self, name: &str, patience: &Patience) -> Result<NodeRecord, ApiError>;
+}
+
+/// Keys of a cluster that change while it is trusted.
+pub trait KeySource: fmt::Debug + Send + Sync {
+    /// The newest set there is, fetched if there is none yet or it is too old.
+    ///
+    /// # Errors
+    /// [`ApiError`] when no set was ever fetched, or the last is too old to be
+    /// relied on.
+    fn current(&self, patience: &Patience) -> Result<Arc<KeySet>, ApiError>;
+
+    /// A set newer than `seen`, which lacks a key that a token names. At most
+    /// one fetch per interval, whatever peers send: `None` when it is too
+    /// early to ask again, or when asking brought nothing newer.
+    fn newer_than(&self, seen: &Arc<KeySet>, patience: &Patience) -> Option<Arc<KeySet>>;
+}
+
+/// `status` of a `TokenReview`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenReview {
+    /// The token is good.
+    pub authenticated: bool,
+    /// Why it is not, in the API server's words.
+    pub error: Option<String>,
+    /// `user.username`; empty when absent.
+    pub username: String,
+    /// `user.uid`.
+    pub uid: Option<String>,
+    /// The audiences asked for that the token has.
+    pub audiences: Vec<String>,
+    /// `user.extra`: what the token is bound to.
+    pub extra: BTreeMap<String, Vec<String>>,
+}
+
+/// A pod, as far as it can be a fact.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PodRecord {
+    /// `metadata.uid`.
+    pub uid: Option<String>,
+    /// `spec.serviceAccountName`.
+    pub service_account: Option<String>,
+    /// `spec.nodeName`; none while the pod is not scheduled.
+    pub node_name: Option<String>,
+    /// `status.podIP`.
+    pub pod_ip: Option<String>,
+    /// `status.hostIP`.
+    pub host_ip: Option<String>,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A node, as far as it can be a fact.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeRecord {
+    /// `metadata.uid`.
+    pub uid: Option<String>,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Why an API server, or whoever publishes its keys, gave no answer.
+///
+/// Holds no credential and no body of an answer beyond the `message` of a
+/// Kubernetes `Status`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApiError {
+    /// There is nothing to ask with: a kubeconfig or a credential cannot be used.
+    #[error("cannot ask: {what}")]
+    NotConfigured {
+        /// What is missing or wrong.
+        what: String,
+    },
+    /// No connection, or it broke.
+    #[error("no answer: {what}")]
+    Unreachable {
+        /// What happened.
+        what: String,
+    },
+    /// The time for it ended first.
+    #[error("no answer in time")]
+    OutOfPatience,
+    /// The host's credential is not accepted (HTTP 401).
+    #[error("the credential of this host is not accepted: {message}")]
+    Unauthorized {
+        /// The server's words.
+        message: String,
+    },
+    /// The host's credential lacks a right (HTTP 403).
+    #[error("not permitted: {message}")]
+    Forbidden {
+        /// The server's words.
+        message: String,
+    },
+    /// There is no such object (HTTP 404).
+    #[error("not found: {message}")]
+    NotFound {
+        /// The server's words.
+        message: String,
+    },
+    /// Another HTTP status that is no success.
+    #[error("HTTP status {status}: {message}")]
+    Refused {
+        /// The status.
+        status: u16,
+        /// The server's words.
+        message: String,
+    },
+    /// The answer is not what was asked for.
+    #[error("the answer is malformed: {what}")]
+    Malformed {
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+impl ApiError {
+    /// As [`EvidenceError::reason`](crate::EvidenceError::reason).
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::NotConfigured { .. } => "api_not_configured",
+            Self::Unreachable { .. } => "api_unreachable",
+            Self::OutOfPatience => "api_out_of_time",
+            Self::Unauthorized { .. } => "api_unauthorized",
+            Self::Forbidden { .. } => "api_forbidden",
+            Self::NotFound { .. } => "api_not_found",
+            Self::Refused { .. } => "api_refused",
+            Self::Malformed { .. } => "api_malformed",
+        }
+    }
+
+    /// Whether asking again later may succeed with nothing changed here.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::OutOfPatience => true,
+            // Too many requests; the server's own trouble.
+            Self::Refused { status, .. } => *status == 429 || *status >= 500,
+            Self::NotConfigured { .. }
+            | Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Malformed { .. } => false,
+        }
+    }
+}
