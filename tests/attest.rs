@@ -14,7 +14,7 @@
 use libtest_mimic::{Arguments, Failed, Trial as Test};
 use nameplate_attestor::config::Config;
 use nameplate_attestor::{Attempt, AttestError, Attestation, Attestor, Generation};
-use nameplate_evidence::{Method, RawEvidence};
+use nameplate_evidence::RawEvidence;
 use nameplate_policy::{Digest, Sandbox};
 use nameplate_tests::{Clusters, NOW, Token, at, facts, golden, guest, patient};
 use serde::Deserialize;
@@ -102,10 +102,11 @@ fn run(folder: &Path) -> Result<(), Failed> {
         let (clusters, _) = &*WORLD;
         clusters.named(&evidence.issuer).issue(&evidence.token)
     });
+    let method = attestor.method();
     let raw = match &evidence.payload {
-        Some(payload) => RawEvidence::new(Method::K8sSat, payload.as_bytes()),
+        Some(payload) => RawEvidence::new(method, payload.as_bytes()),
         None => RawEvidence::service_account_token(
-            Method::K8sSat,
+            method,
             &evidence.cluster,
             &token,
             evidence.uuid.as_deref(),

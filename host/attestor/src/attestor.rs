@@ -1,14 +1,14 @@
 //! The main path: evidence in, identity out.
 
 use crate::attempt::Attempt;
+use crate::config::MAX_LEEWAY;
 use crate::error::AttestError;
 use crate::first_use::{TakenToken, UsedTokens};
 use crate::generation::Generation;
 use crate::identity::AgentIdentity;
-use crate::config::MAX_LEEWAY;
 use crate::naming::PolicyLabel;
 use arc_swap::ArcSwap;
-use nameplate_evidence::{RawEvidence, Subject, VerifiedEvidence};
+use nameplate_evidence::{Method, RawEvidence, Subject, VerifiedEvidence};
 use nameplate_policy::{Circumstances, Facts};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -84,6 +84,10 @@ impl Attestor {
         let Numbered { number, generation } = &**current;
         let namespace = &generation.namespace;
 
+        generation
+            .method
+            .accept(evidence)
+            .map_err(AttestError::Rejected)?;
         let verified = generation
             .verifier
             .verify_within(evidence, attempt.now(), attempt.patience())
@@ -164,6 +168,11 @@ impl Attestor {
         self.current
             .store(Arc::new(Numbered { number, generation }));
         number
+    }
+
+    /// The evidence method of the current generation.
+    pub fn method(&self) -> Method {
+        self.current.load().generation.method
     }
 
     /// Number of the current generation, from 1.

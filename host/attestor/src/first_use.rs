@@ -174,7 +174,10 @@ mod tests {
     fn memory_is_bounded_and_full_means_no() {
         let tokens = tokens();
         for number in 0..MAX_USED_TOKENS as u64 {
-            tokens.take(statement(number), Some(100), 10).unwrap().serve();
+            tokens
+                .take(statement(number), Some(100), 10)
+                .unwrap()
+                .serve();
         }
         let refused = tokens.take(statement(u64::MAX), Some(100), 10).unwrap_err();
         assert_eq!(refused, UsedTokenError::Full);

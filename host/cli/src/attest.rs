@@ -89,7 +89,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     let attestors = Attestors::open(&arguments.config, Sandbox::new()?).map_err(Failure::Config)?;
     warn(&attestors);
     let attestor = chosen(&attestors, arguments.attestor.as_deref())?;
-    let (evidence, cluster) = evidence(arguments)?;
+    let (evidence, cluster) = evidence(arguments, attestor.method())?;
     let attempt = Attempt::at(arguments.now.unwrap_or_else(SystemTime::now));
     let attestation = attestor
         .attest(&evidence, &attempt)
@@ -138,9 +138,10 @@ fn chosen(attestors: &Attestors, name: Option<&str>) -> Result<Arc<Attestor>, Fa
 }
 
 /// The evidence, and the cluster it names, for messages.
-fn evidence(arguments: &Arguments) -> Result<(RawEvidence, Option<String>), Failure> {
-    // The only method there is; its verifier reads the payload.
-    let method = Method::K8sSat;
+fn evidence(
+    arguments: &Arguments,
+    method: Method,
+) -> Result<(RawEvidence, Option<String>), Failure> {
     if let Some(path) = &arguments.payload {
         let payload = input::read(path, input::MAX_INPUT_BYTES)?;
         let cluster = cluster_of(&payload);

@@ -7,7 +7,7 @@
 
 use crate::report::{BAD, Exit, FAINT, Output, printable};
 use nameplate_attestor::config::Problems;
-use nameplate_attestor::{AttestError, PolicyLabel, chain};
+use nameplate_attestor::{AttestError, PolicyLabel, UsedTokenError, chain};
 use nameplate_evidence::EvidenceError;
 use nameplate_policy::{LoadError, SandboxError};
 use serde_json::{Value, json};
@@ -228,20 +228,28 @@ pub(crate) fn plural(count: usize, noun: &str) -> String {
 
 fn cluster_of(error: &AttestError) -> Option<String> {
     match error {
-        AttestError::Rejected(EvidenceError::Token { cluster, .. }) => Some(cluster.clone()),
+        AttestError::Rejected(
+            EvidenceError::Token { cluster, .. } | EvidenceError::Api { cluster, .. },
+        ) => Some(cluster.clone()),
         AttestError::Rejected(EvidenceError::UnknownCluster { cluster }) => {
             Some(cluster.to_string())
         }
         AttestError::Rejected(_)
         | AttestError::Denied { .. }
         | AttestError::PolicyFailed { .. }
-        | AttestError::NotAdmitted { .. } => None,
+        | AttestError::NotAdmitted { .. }
+        | AttestError::TokenNotFresh(_)
+        | AttestError::AlreadyAttested
+        | AttestError::AgentsUnknown(_) => None,
     }
 }
 
 fn policy_of(error: &AttestError) -> Option<&PolicyLabel> {
     match error {
-        AttestError::Rejected(_) => None,
+        AttestError::Rejected(_)
+        | AttestError::TokenNotFresh(_)
+        | AttestError::AlreadyAttested
+        | AttestError::AgentsUnknown(_) => None,
         AttestError::Denied { policy, .. }
         | AttestError::PolicyFailed { policy, .. }
         | AttestError::NotAdmitted { policy, .. } => Some(policy),
@@ -254,7 +262,15 @@ fn whose(error: &AttestError) -> &'static str {
         AttestError::Rejected(EvidenceError::ClockBeforeEpoch) => {
             "this machine's: its clock is wrong"
         }
+        AttestError::Rejected(EvidenceError::Api { .. }) => {
+            "nobody's yet: the cluster gave no answer, ask again"
+        }
         AttestError::Rejected(_) => "the peer's: what it sent does not prove what it claims",
+        AttestError::TokenNotFresh(UsedTokenError::Full) | AttestError::AgentsUnknown(_) => {
+            "nobody's yet: first use cannot be checked now"
+        }
+        AttestError::TokenNotFresh(UsedTokenError::Used | UsedTokenError::Endless)
+        | AttestError::AlreadyAttested => "the peer's: it has attested before",
         AttestError::Denied { .. } => "nobody's: the policy decided to give this subject no name",
         AttestError::PolicyFailed { .. } => "the policy author's: the policy gave no answer",
         AttestError::NotAdmitted { .. } => {

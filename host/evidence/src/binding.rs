@@ -181,9 +181,10 @@ fn allowed(labels: &BTreeMap<String, String>, keys: &[String]) -> Vec<Label> {
 }
 
 fn gone(error: ApiError, asked: Asked, refused: TokenError) -> Unbound {
-    match error {
-        ApiError::NotFound { .. } => Unbound::Token(refused),
-        other => Unbound::Api(asked, other),
+    if matches!(error, ApiError::NotFound { .. }) {
+        Unbound::Token(refused)
+    } else {
+        Unbound::Api(asked, error)
     }
 }
 

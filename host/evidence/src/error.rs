@@ -10,7 +10,7 @@ use crate::api::ApiError;
 use crate::base64url::Base64Error;
 use crate::json::JsonError;
 use crate::peer_text::PeerText;
-use crate::raw::MAX_PAYLOAD_BYTES;
+use crate::raw::{MAX_PAYLOAD_BYTES, Method};
 use crate::token::MAX_TOKEN_BYTES;
 
 /// Why evidence is refused.
@@ -26,6 +26,14 @@ pub enum EvidenceError {
     PayloadTooLarge {
         /// Its length.
         bytes: usize,
+    },
+    /// The evidence is of another method than the attestor's.
+    #[error("evidence of method `{declared}` was sent where `{expected}` is expected")]
+    MethodMismatch {
+        /// What the peer declared.
+        declared: Method,
+        /// What the attestor verifies.
+        expected: Method,
     },
     /// The time to verify at lies before 1970. Not the peer's fault.
     #[error("the time of verification lies before 1970-01-01")]
@@ -349,6 +357,7 @@ impl EvidenceError {
         match self {
             Self::PayloadMissing => "payload_missing",
             Self::PayloadTooLarge { .. } => "payload_too_large",
+            Self::MethodMismatch { .. } => "method_mismatch",
             Self::ClockBeforeEpoch => "clock_before_epoch",
             Self::PayloadMalformed { .. } => "payload_malformed",
             Self::PayloadMemberMalformed { .. } => "payload_member_malformed",
@@ -431,7 +440,7 @@ mod tests {
             .map(|(reason, _)| reason)
             .filter(|reason| reason.contains('_'))
             .collect();
-        assert_eq!(reasons.len(), 52);
+        assert_eq!(reasons.len(), 53);
         assert_eq!(reasons.iter().collect::<HashSet<_>>().len(), reasons.len());
         let table = include_str!("lib.rs");
         for reason in reasons {

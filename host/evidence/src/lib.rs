@@ -40,6 +40,7 @@
 //! | check | by | reason |
 //! |---|---|---|
 //! | 1 to 32 768 bytes of payload | [`RawEvidence::new`] | `payload_missing`, `payload_too_large` |
+//! | it is of the attestor's method | [`Method::accept`] | `method_mismatch` |
 //! | the time given lies after 1970 | | `clock_before_epoch` |
 //! | payload: one JSON object, no member twice, strings where strings belong | RFC 8259, RFC 8725 §2.4 | `payload_malformed`, `payload_member_malformed` |
 //! | it names a cluster and holds a token | SPIRE `k8s_sat` | `cluster_missing`, `token_missing` |

@@ -35,6 +35,21 @@ impl Method {
 }
 
 impl Method {
+    /// Refuses evidence that was declared under another method.
+    ///
+    /// # Errors
+    /// [`MethodMismatch`](EvidenceError::MethodMismatch).
+    pub fn accept(self, evidence: &RawEvidence) -> Result<(), EvidenceError> {
+        if evidence.method == self {
+            Ok(())
+        } else {
+            Err(EvidenceError::MethodMismatch {
+                declared: evidence.method,
+                expected: self,
+            })
+        }
+    }
+
     /// Whether a peer may attest again as the agent that it is. A token of
     /// `k8s_sat` proves nothing anew when it comes a second time; a projected
     /// token is short-lived, bound and renewed.

@@ -15,7 +15,7 @@ use nameplate_evidence::Method;
 use nameplate_policy::{Limits, PolicySource};
 
 /// Every method there is, for messages.
-const METHODS: &str = "`k8s_sat`";
+const METHODS: &str = "`k8s_sat` and `k8s_psat`";
 
 /// Reads the attestor `entry`.
 pub(super) fn attestor(
@@ -66,13 +66,13 @@ pub(super) fn attestor(
             let place = table.place();
             table.note(Problem::error(place, text).with_help("raise `envelope.max_id_bytes`"));
         }
-        let clusters = match method {
-            Method::K8sSat => clusters(table, &naming, least_id_bytes),
-        };
+        let one_time_tokens = one_time_tokens(table, method);
+        let clusters = clusters(table, method, &naming, least_id_bytes);
         Some(AttestorConfig {
             name: name?,
             method,
             naming,
+            one_time_tokens,
             clusters: clusters?,
         })
     })
@@ -106,6 +106,7 @@ fn default_naming(method: Method, place: PolicyPlace) -> NamingConfig {
     NamingConfig {
         source: match method {
             Method::K8sSat => PolicySource::Builtin("uuid".to_owned()),
+            Method::K8sPsat => PolicySource::Builtin("node".to_owned()),
         },
         digest: None,
         settings: serde_json::Value::Object(serde_json::Map::new()),
@@ -115,8 +116,24 @@ fn default_naming(method: Method, place: PolicyPlace) -> NamingConfig {
     }
 }
 
+fn one_time_tokens(table: &mut TableReader<'_, '_>, method: Method) -> bool {
+    let Some(once) = table.boolean("one_time_tokens") else {
+        return false;
+    };
+    if once.value && method.can_reattest() {
+        let text = format!(
+            "`one_time_tokens` keeps agents of `{method}` from attesting again, which they do \
+             with the token that they have"
+        );
+        table.note(Problem::error(once.span, text).with_help("it is for `k8s_sat`"));
+        return false;
+    }
+    once.value
+}
+
 fn clusters(
     table: &mut TableReader<'_, '_>,
+    method: Method,
     naming: &NamingConfig,
     least_id_bytes: usize,
 ) -> Option<Vec<ClusterConfig>> {
@@ -125,8 +142,9 @@ fn clusters(
     let place = table.place();
     if entries.is_empty() && (written.is_some() || !table.has("clusters")) {
         table.note(
-            Problem::error(place, "configuration must have at least one cluster")
-                .with_help("add a table such as `[attestors.k8s_sat.clusters.production]`"),
+            Problem::error(place, "configuration must have at least one cluster").with_help(
+                format!("add a table such as `[attestors.{method}.clusters.production]`"),
+            ),
         );
         return None;
     }
@@ -140,7 +158,7 @@ fn clusters(
     }
     let clusters: Vec<_> = entries
         .iter()
-        .map(|entry| cluster::cluster(table.reading(), entry, naming, least_id_bytes))
+        .map(|entry| cluster::cluster(table.reading(), entry, method, naming, least_id_bytes))
         .collect();
     // Empty here only when `clusters` is no table, which has been noted.
     if clusters.is_empty() {

@@ -1,16 +1,17 @@
-//! One table under `clusters` of `k8s_sat`: whose tokens are trusted, and for what.
+//! One table under `clusters` of `k8s_sat` and `k8s_psat`: whose tokens are
+//! trusted, and for what.
 
 use super::policy::naming;
 use super::reading::Reading;
 use super::table::{self, Field, TableReader};
 use crate::config::document::Entry;
 use crate::config::problem::{Problem, quoted};
-use crate::config::{ClusterConfig, NamingConfig};
+use crate::config::{ClusterConfig, MAX_LEEWAY, NamingConfig};
 use crate::error::chain;
 use crate::spiffe_id::PathSegment;
 use nameplate_evidence::{
     AllowedServiceAccount, ClusterTrust, KeySet, MAX_KEY_FILE_BYTES, MalformedServiceAccount,
-    thumbprint_of_pem,
+    Method, thumbprint_of_pem,
 };
 use std::error::Error;
 use std::path::Path;
@@ -19,13 +20,11 @@ use std::time::Duration;
 /// SPIRE's leeway for the times of a token.
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(5 * 60);
 
-/// Clocks that differ by more are broken, and a leeway hides it.
-const MAX_LEEWAY: Duration = Duration::from_secs(15 * 60);
-
 /// Reads the cluster `entry` of an attestor that names peers as `attestor` says.
 pub(super) fn cluster(
     reading: &mut Reading,
     entry: &Entry,
+    method: Method,
     attestor: &NamingConfig,
     least_id_bytes: usize,
 ) -> Option<ClusterConfig> {
@@ -42,15 +41,22 @@ pub(super) fn cluster(
     table::read(reading, name, place, &entry.node, |table| {
         let keys = keys(table, name);
         let allowed = allowed(table, name);
-        let issuer = issuer(table, name);
-        let audience = audience(table, name);
+        let issuer = issuer(table, method, name);
+        let audience = audience(table, method, name);
         let ca_thumbprint = ca_thumbprint(table, name);
         let leeway = table
             .duration("leeway", Duration::ZERO..=MAX_LEEWAY)
             .map_or(DEFAULT_LEEWAY, |leeway| leeway.value);
-        let allow_unexpiring_tokens = allow_unexpiring_tokens(table, name);
+        let allow_unexpiring_tokens = match method {
+            Method::K8sSat => allow_unexpiring_tokens(table, name),
+            // A projected token ends.
+            Method::K8sPsat => false,
+        };
         let naming = naming(table, attestor, None, least_id_bytes);
-        token_review(table, name);
+        match method {
+            Method::K8sSat => token_review(table, name),
+            Method::K8sPsat => verification(table, name),
+        }
         table.renamed("service_account_whitelist", "service_account_allow_list");
         Some(ClusterConfig {
             trust: ClusterTrust {
@@ -169,24 +175,31 @@ fn allowed(table: &mut TableReader<'_, '_>, name: &str) -> Option<Vec<AllowedSer
     })
 }
 
-fn issuer(table: &mut TableReader<'_, '_>, name: &str) -> Option<String> {
-    if !table.has("issuer") {
+fn issuer(table: &mut TableReader<'_, '_>, method: Method, name: &str) -> Option<String> {
+    let help = "write the API server's `--service-account-issuer`, such as \
+                `issuer = \"https://kubernetes.default.svc.cluster.local\"`";
+    if !table.has("issuer") && method == Method::K8sPsat {
+        let place = table.place();
+        let text = format!("cluster {} has no `issuer`", quoted(name));
+        table.note(Problem::error(place, text).with_help(help));
+    } else if !table.has("issuer") {
         let place = table.place();
         let text = format!(
             "cluster {} has no `issuer`: the issuer that a token names is not checked",
             quoted(name)
         );
-        table.note(Problem::warning(place, text).with_help(
-            "write the API server's `--service-account-issuer`, such as \
-             `issuer = \"https://kubernetes.default.svc.cluster.local\"`",
-        ));
+        table.note(Problem::warning(place, text).with_help(help));
     }
     Some(table.string("issuer")?.value.to_owned())
 }
 
-fn audience(table: &mut TableReader<'_, '_>, name: &str) -> Vec<String> {
+fn audience(table: &mut TableReader<'_, '_>, method: Method, name: &str) -> Vec<String> {
     let example = "spire-server";
     let help = format!("write `audience = [{example:?}]`");
+    if !table.has("audience") && method == Method::K8sPsat {
+        // SPIRE's default.
+        return vec![example.to_owned()];
+    }
     if !table.has("audience") {
         let place = table.place();
         let text = format!(
@@ -242,5 +255,59 @@ fn token_review(table: &mut TableReader<'_, '_>, name: &str) {
     }
     if let Some(entry) = table.entry("kube_config_file") {
         table.note(unavailable(entry.key_span.clone()));
+    }
+}
+
+/// How the tokens of `k8s_psat` are verified. SPIRE's way, asking the API
+/// server, is the default and is not available yet, so the other must be
+/// chosen in writing: one day a file without the key will mean what it means
+/// in SPIRE.
+fn verification(table: &mut TableReader<'_, '_>, name: &str) {
+    let help = "write `verification = \"local\"`: the token is verified with the cluster's \
+                keys, and the cluster is not asked";
+    let review = |span| {
+        let text = format!(
+            "cluster {} is verified by TokenReview (`verification = \"review\"`, the default), \
+             which is not available yet",
+            quoted(name)
+        );
+        Problem::error(span, text).with_help(help)
+    };
+    if table.has("verification") {
+        match table.string("verification") {
+            Some(written) if written.value == "review" => table.note(review(Some(written.span))),
+            Some(written) if written.value != "local" => {
+                let text = format!("unknown verification {}", quoted(written.value));
+                let known = "known are `review` and `local`";
+                table.note(Problem::error(written.span, text).with_help(known));
+            }
+            Some(_) | None => {}
+        }
+    } else {
+        let place = table.place();
+        table.note(review(place));
+    }
+    for key in [
+        "kube_config_file",
+        "allowed_node_label_keys",
+        "allowed_pod_label_keys",
+    ] {
+        if let Some(entry) = table.entry(key) {
+            let text = format!(
+                "cluster {} has `{key}`, and reading from the API server is not available yet",
+                quoted(name)
+            );
+            table.note(Problem::error(entry.key_span.clone(), text));
+        }
+    }
+    if let Some(by_pod) = table
+        .boolean("use_pod_uid_for_agent_id")
+        .filter(|by_pod| by_pod.value)
+    {
+        let text = "`use_pod_uid_for_agent_id` is said by a policy here";
+        table.note(Problem::error(by_pod.span, text).with_help(
+            "write `policy = { source = \"builtin:template\", settings = { path = \
+             [\"{cluster}\", \"pod\", \"{pod_uid}\"] } }`",
+        ));
     }
 }
