@@ -1,7 +1,7 @@
 //! The configuration: what an operator wrote, read into what an attestor
 //! needs, with every problem found at once.
 //!
-//! Reading has two halves. A format's reader (`toml`) turns text into a tree
+//! Reading has two halves. A format's reader (`toml`, `hcl`) turns text into a tree
 //! that keeps the place of every value; `decode` gives the tree its meaning
 //! and is the same for every format. Key files are read here too: a bad key
 //! is a problem of the line that names its file. Policies are not loaded
@@ -12,6 +12,7 @@
 
 mod decode;
 mod document;
+mod hcl;
 mod naming;
 mod nearest;
 mod problem;
@@ -112,6 +113,61 @@ impl Config {
             Ok(document) => decode::config(&document, source, base),
             Err(problem) => Err(source.problems(vec![problem])),
         }
+    }
+}
+
+/// What SPIRE hands to a plugin, and what it does not say but the plugin's
+/// arguments do.
+#[derive(Clone, Debug)]
+pub struct PluginData {
+    /// The text of `plugin_data`: HCL 1 or JSON, one attestor's table.
+    pub text: String,
+    /// The trust domain, as SPIRE's core configuration has it.
+    pub trust_domain: String,
+    /// The name that the plugin is loaded under.
+    pub attestor: String,
+    /// The evidence method.
+    pub method: Method,
+}
+
+impl Config {
+    /// Reads the `plugin_data` of a SPIRE plugin, and the key files it names;
+    /// relative paths start at `base`. Messages call the text `name`.
+    ///
+    /// # Errors
+    /// As [`Config::from_toml`].
+    pub fn from_plugin(data: &PluginData, name: &str, base: &Path) -> Result<Self, Problems> {
+        let source = Source::new(name, &data.text);
+        if data.text.len() > MAX_CONFIG_BYTES {
+            let message = format!("larger than {MAX_CONFIG_BYTES} bytes");
+            return Err(source.problems(vec![Problem::error(None, message)]));
+        }
+        match hcl::parse(&data.text) {
+            Ok(document) => decode::plugin(document, data, source, base),
+            Err(problem) => Err(source.problems(vec![problem])),
+        }
+    }
+
+    /// Reads the file at `path` as the `plugin_data` of a SPIRE plugin; the
+    /// text in `data` is not looked at.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn read_plugin(path: &Path, data: &PluginData) -> Result<Self, Problems> {
+        let name = path.display().to_string();
+        let own_file = |mut problems: Problems| {
+            problems.files.insert(0, path.to_owned());
+            problems
+        };
+        let text = text_of(path, &name).map_err(own_file)?;
+        let data = PluginData {
+            text,
+            ..data.clone()
+        };
+        let base = path.parent().unwrap_or(Path::new(""));
+        let mut config = Self::from_plugin(&data, &name, base).map_err(own_file)?;
+        config.files.insert(0, path.to_owned());
+        Ok(config)
     }
 }
 

@@ -13,9 +13,9 @@ mod policy;
 mod reading;
 mod table;
 
-use super::document::Node;
+use super::document::{Entry, Node};
 use super::problem::{Problem, quoted};
-use super::{AttestorConfig, Config, Problems, Source};
+use super::{AttestorConfig, Config, PluginData, Problems, Source};
 use crate::error::chain;
 use crate::spiffe_id::TrustDomain;
 use reading::Reading;
@@ -47,6 +47,50 @@ pub(super) fn config(document: &Node, source: Source, base: &Path) -> Result<Con
             source,
         }),
         Some(_) | None => Err(problems),
+    }
+}
+
+/// Gives the `plugin_data` of a SPIRE plugin, which is the table of one
+/// attestor, its meaning.
+///
+/// # Errors
+/// As [`config`].
+pub(super) fn plugin(
+    document: Node,
+    data: &PluginData,
+    source: Source,
+    base: &Path,
+) -> Result<Config, Problems> {
+    let mut reading = Reading::new(base);
+    let trust_domain: Option<TrustDomain> = data
+        .trust_domain
+        .parse()
+        .map_err(|error| {
+            let text = format!("`trust_domain` is malformed: {}", chain(&error));
+            reading.note(Problem::error(None, text));
+        })
+        .ok();
+    let entry = Entry {
+        key: data.attestor.clone(),
+        key_span: 0..0,
+        node: document,
+    };
+    let method = Some(data.method);
+    let attestor = attestor::attestor(&mut reading, &entry, method, trust_domain.as_ref());
+    let (list, files) = reading.finish();
+    let problems = Problems {
+        files,
+        ..source.problems(list)
+    };
+    match (trust_domain, attestor) {
+        (Some(trust_domain), Some(attestor)) if !problems.has_errors() => Ok(Config {
+            trust_domain,
+            attestors: vec![attestor],
+            files: problems.files.clone(),
+            warnings: problems,
+            source,
+        }),
+        (_, _) => Err(problems),
     }
 }
 
@@ -88,7 +132,7 @@ fn attestors(
     }
     let attestors: Vec<_> = entries
         .iter()
-        .map(|entry| attestor::attestor(table.reading(), entry, trust_domain))
+        .map(|entry| attestor::attestor(table.reading(), entry, None, trust_domain))
         .collect();
     attestors.into_iter().collect()
 }

@@ -6,8 +6,9 @@
 
 use crate::failure::{Failure, plural};
 use crate::report::{BAD, Exit, FAINT, GOOD, HEADING, NOTE, Output, printable, row};
-use nameplate_attestor::config::{AttestorConfig, ClusterConfig, Config, Problems};
+use nameplate_attestor::config::{AttestorConfig, ClusterConfig, Config, PluginData, Problems};
 use nameplate_attestor::{Generation, Naming, PolicyLabel};
+use nameplate_evidence::Method;
 use nameplate_policy::Sandbox;
 use serde::Serialize;
 use serde_json::json;
@@ -19,7 +20,8 @@ use std::path::PathBuf;
 #[command(after_help = "\
 Examples:
   nameplate config check nameplate.toml
-  nameplate config check nameplate.toml --deny-warnings --output json")]
+  nameplate config check nameplate.toml --deny-warnings --output json
+  nameplate config check plugin.hcl --plugin k8s_psat --trust-domain example.org")]
 pub(crate) struct Arguments {
     /// The configuration
     file: PathBuf,
@@ -27,6 +29,34 @@ pub(crate) struct Arguments {
     /// Fail where there are warnings, too
     #[arg(long)]
     deny_warnings: bool,
+
+    /// The file is the `plugin_data` (HCL 1 or JSON) of a SPIRE plugin of this
+    /// evidence method
+    #[arg(long, value_name = "METHOD", requires = "trust_domain")]
+    plugin: Option<Method>,
+
+    /// The trust domain of the SPIRE server that loads the plugin
+    #[arg(long, value_name = "NAME", requires = "plugin")]
+    trust_domain: Option<String>,
+
+    /// The name that the plugin is loaded under, where it is not the method's
+    #[arg(long, value_name = "NAME", requires = "plugin")]
+    name: Option<String>,
+}
+
+impl Arguments {
+    fn read(&self) -> Result<Config, Problems> {
+        let (Some(method), Some(trust_domain)) = (self.plugin, &self.trust_domain) else {
+            return Config::read(&self.file);
+        };
+        let data = PluginData {
+            text: String::new(),
+            trust_domain: trust_domain.clone(),
+            attestor: self.name.clone().unwrap_or_else(|| method.to_string()),
+            method,
+        };
+        Config::read_plugin(&self.file, &data)
+    }
 }
 
 /// Runs the subcommand.
@@ -34,7 +64,7 @@ pub(crate) struct Arguments {
 /// # Errors
 /// Every problem of the configuration.
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
-    let config = Config::read(&arguments.file).map_err(Failure::Config)?;
+    let config = arguments.read().map_err(Failure::Config)?;
     let generations = load(&config)?;
     let attestors: Vec<_> = config
         .attestors

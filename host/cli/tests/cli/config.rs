@@ -122,3 +122,65 @@ fn a_file_that_is_not_there_is_named() {
         run.stderr
     );
 }
+
+const PLUGIN: &str = "config check plugin.hcl --plugin k8s_psat --trust-domain example.org";
+
+fn plugin_data(place: &Place, verification: &str) {
+    place.write(
+        "plugin.hcl",
+        &format!(
+            "clusters = {{\n    \"production\" = {{\n        service_account_key_file = \"key.pem\"\n        \
+             service_account_allow_list = [\"spire:spire-agent\"]\n        \
+             issuer = \"https://kubernetes.default.svc.cluster.local\"\n        \
+             verification = \"{verification}\"\n    }}\n}}\n"
+        ),
+    );
+}
+
+#[test]
+fn the_data_of_a_spire_plugin_is_checked() {
+    let place = Place::new();
+    plugin_data(&place, "local");
+    let run = place.run(PLUGIN).exits(0);
+    assert!(
+        run.stdout.contains("attestor `k8s_psat`\n"),
+        "{}",
+        run.stdout
+    );
+    let run = place.run(&format!("{PLUGIN} --name nodes")).exits(0);
+    assert!(run.stdout.contains("attestor `nodes`\n"), "{}", run.stdout);
+
+    plugin_data(&place, "remote");
+    let run = place.run(PLUGIN).exits(1);
+    assert!(
+        run.stderr
+            .contains("error: unknown verification `remote`\n --> plugin.hcl:6:24\n"),
+        "{}",
+        run.stderr
+    );
+    place.write("plugin.hcl", "clusters = {\n");
+    let run = place.run(PLUGIN).exits(1);
+    assert!(
+        run.stderr
+            .contains("error: expected `}`, found the end of the text\n"),
+        "{}",
+        run.stderr
+    );
+    plugin_data(&place, "local");
+    let run = place
+        .run("config check plugin.hcl --plugin k8s_psat --trust-domain Example.org")
+        .exits(1);
+    assert!(
+        run.stderr.contains("error: `trust_domain` is malformed: "),
+        "{}",
+        run.stderr
+    );
+    let run = place
+        .run("config check plugin.hcl --plugin k8s_psat")
+        .exits(2);
+    assert!(
+        run.stderr.contains("--trust-domain <NAME>"),
+        "{}",
+        run.stderr
+    );
+}

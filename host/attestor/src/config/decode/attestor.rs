@@ -17,10 +17,12 @@ use nameplate_policy::{Limits, PolicySource};
 /// Every method there is, for messages.
 const METHODS: &str = "`k8s_sat` and `k8s_psat`";
 
-/// Reads the attestor `entry`.
+/// Reads the attestor `entry`. Its method is `declared` somewhere else, or
+/// said by its `type` or its name.
 pub(super) fn attestor(
     reading: &mut Reading,
     entry: &Entry,
+    declared: Option<Method>,
     trust_domain: Option<&TrustDomain>,
 ) -> Option<AttestorConfig> {
     let place = Some(entry.key_span.clone());
@@ -37,7 +39,7 @@ pub(super) fn attestor(
         })
         .ok();
     table::read(reading, &entry.key, place.clone(), &entry.node, |table| {
-        let Some(method) = method(table, &entry.key) else {
+        let Some(method) = declared.or_else(|| method(table, &entry.key)) else {
             // Which keys an attestor has depends on its method.
             table.accept_rest();
             return None;
