@@ -1,1 +1,38 @@
-//! x
+//! Nameplate as an external plugin of SPIRE.
+//!
+//! An unmodified spire-server starts this process and speaks go-plugin's
+//! protocol, version 1, with it: a line on standard output that says where
+//! the plugin listens, then gRPC over a Unix socket. This room is that
+//! protocol and nothing else. What a piece of evidence proves, and what its
+//! subject is called, [`nameplate_attestor`] decides.
+//!
+//! | who | asks | answered by |
+//! |---|---|---|
+//! | go-plugin | `GRPCBroker`, `GRPCController`, `GRPCStdio`, health | `launch` |
+//! | SPIRE's catalog | `Init`, `Deinit`, `Configure`, `Validate` | `catalog` |
+//! | spire-server, for an agent | `NodeAttestor/Attest` | `attest` |
+//! | this plugin, of SPIRE | `AgentStore`, `Metrics` | SPIRE (`host_services`) |
+//!
+//! # What holds
+//!
+//! - **The peer is told a code and one fixed sentence.** The chain of causes
+//!   goes to SPIRE's log, and no token is part of either.
+//! - **Nothing waits for ever.** A stream has a deadline for its first message
+//!   and one for its answer ([`AttestLimits`]); of those at work at once there
+//!   is a limit, and what exceeds the queue before it is refused at once.
+//! - **A panic is one line in SPIRE's log.** SPIRE never starts a plugin anew,
+//!   so the process goes on.
+//! - **A new configuration serves whole or not at all**, and so does a policy
+//!   file that changed.
+
+mod attest;
+mod catalog;
+mod host_services;
+mod launch;
+mod log;
+mod metrics;
+pub mod proto;
+mod serving;
+
+pub use attest::AttestLimits;
+pub use launch::{LaunchError, ServerPlugin, serve};

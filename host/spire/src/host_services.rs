@@ -1,0 +1,94 @@
+//! What SPIRE offers to the plugin, dialled at the first use.
+//!
+//! SPIRE says through the broker where its services listen, on another stream
+//! than the one that `Init` comes on: either may be first. And until the
+//! server is up they answer FailedPrecondition, so nothing here is called
+//! before an attestation needs it.
+
+use crate::proto::agentstore::GetAgentInfoRequest;
+use crate::proto::agentstore::agent_store_client::AgentStoreClient;
+use hyper_util::rt::TokioIo;
+use nameplate_attestor::evidence::Patience;
+use nameplate_attestor::{KnownAgents, KnownAgentsError, SpiffeId};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tokio::net::UnixStream;
+use tokio::runtime::Handle;
+use tokio::sync::{OnceCell, watch};
+use tonic::Code;
+use tonic::transport::{Channel, Endpoint};
+
+/// How long a call waits to be told where SPIRE listens; go-plugin's own wait.
+const ADDRESS_WAIT: Duration = Duration::from_secs(5);
+
+/// The number of SPIRE's services at the broker.
+pub(crate) const HOST_SERVICES: u32 = 1;
+
+/// SPIRE's services.
+#[derive(Debug)]
+pub(crate) struct HostServices {
+    address: watch::Sender<Option<PathBuf>>,
+    channel: OnceCell<Channel>,
+    runtime: Handle,
+}
+
+impl HostServices {
+    /// To be called on the runtime that shall carry the calls.
+    pub(crate) fn new() -> Self {
+        Self {
+            address: watch::Sender::new(None),
+            channel: OnceCell::new(),
+            runtime: Handle::current(),
+        }
+    }
+
+    /// SPIRE said where it listens.
+    pub(crate) fn listen_at(&self, path: PathBuf) {
+        self.address.send_replace(Some(path));
+    }
+
+    /// A connection, made when it is first used and again after a loss.
+    pub(crate) async fn channel(&self) -> Result<Channel, String> {
+        let dial = || async {
+            let mut address = self.address.subscribe();
+            let known = address.wait_for(Option::is_some);
+            let path = match tokio::time::timeout(ADDRESS_WAIT, known).await {
+                Ok(Ok(path)) => path.clone().unwrap_or_default(),
+                Ok(Err(_)) | Err(_) => return Err("SPIRE did not say where it listens".to_owned()),
+            };
+            // The authority is a formality on a Unix socket.
+            let endpoint = Endpoint::from_static("http://spire.invalid");
+            Ok(
+                endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
+                    let path = path.clone();
+                    async move { UnixStream::connect(path).await.map(TokioIo::new) }
+                })),
+            )
+        };
+        self.channel.get_or_try_init(dial).await.cloned()
+    }
+
+    async fn agent_is_known(&self, id: &SpiffeId) -> Result<bool, String> {
+        let mut agents = AgentStoreClient::new(self.channel().await?);
+        let asked = GetAgentInfoRequest {
+            agent_id: id.to_string(),
+        };
+        match agents.get_agent_info(asked).await {
+            Ok(_) => Ok(true),
+            Err(status) if status.code() == Code::NotFound => Ok(false),
+            Err(status) => Err(format!("{:?}: {}", status.code(), status.message())),
+        }
+    }
+}
+
+/// Asked on the blocking threads that attestations run on.
+impl KnownAgents for HostServices {
+    fn knows(&self, id: &SpiffeId, patience: &Patience) -> Result<bool, KnownAgentsError> {
+        let left = patience.left(Instant::now());
+        let asked = tokio::time::timeout(left, self.agent_is_known(id));
+        match self.runtime.block_on(asked) {
+            Ok(answer) => answer.map_err(|what| KnownAgentsError(format!("AgentStore: {what}"))),
+            Err(_elapsed) => Err(KnownAgentsError("AgentStore: no answer in time".to_owned())),
+        }
+    }
+}

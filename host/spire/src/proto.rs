@@ -1,0 +1,40 @@
+//! The messages and services of SPIRE's plugin protocol.
+//!
+//! Generated from the definitions in this crate's `proto/`; the test `proto`
+//! compares. Public for whoever plays the other side of the protocol.
+#![expect(
+    missing_docs,
+    unused_qualifications,
+    clippy::wildcard_enum_match_arm,
+    reason = "generated code"
+)]
+
+/// go-plugin's own services.
+pub mod plugin {
+    include!("proto/plugin.rs");
+}
+
+/// `spire.service.private.init.v1`.
+pub mod init {
+    include!("proto/spire.service.private.init.v1.rs");
+}
+
+/// `spire.service.common.config.v1`.
+pub mod config {
+    include!("proto/spire.service.common.config.v1.rs");
+}
+
+/// `spire.plugin.server.nodeattestor.v1`.
+pub mod nodeattestor {
+    include!("proto/spire.plugin.server.nodeattestor.v1.rs");
+}
+
+/// `spire.hostservice.server.agentstore.v1`.
+pub mod agentstore {
+    include!("proto/spire.hostservice.server.agentstore.v1.rs");
+}
+
+/// `spire.hostservice.common.metrics.v1`.
+pub mod metrics {
+    include!("proto/spire.hostservice.common.metrics.v1.rs");
+}

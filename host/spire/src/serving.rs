@@ -1,0 +1,251 @@
+//! The configuration that serves, and how the next one takes its place.
+//!
+//! A candidate is read, its policies are loaded and put through their own
+//! cases; then it serves, whole. If anything is wrong with it, what served
+//! goes on. The same holds when a file that the configuration names has
+//! changed.
+
+use crate::log::{Level, log};
+use crate::metrics::Metrics;
+use arc_swap::ArcSwapOption;
+use nameplate_attestor::Generation;
+use nameplate_attestor::config::{Config, PluginData, Problem, Problems, Severity};
+use nameplate_attestor::evidence::Method;
+use nameplate_attestor::policy::Sandbox;
+use nameplate_attestor::watch::{WatchOptions, Watcher};
+use nameplate_attestor::{Attestor, TrustDomain, chain};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What messages call the configuration's text; SPIRE's own name for it.
+const SOURCE: &str = "plugin_data";
+
+/// What serves, once there is a configuration.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    method: Method,
+    name: String,
+    sandbox: Sandbox,
+    metrics: Metrics,
+    attestor: ArcSwapOption<Attestor>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Which configuration serves; the watch of an older one says nothing.
+    number: u64,
+    watcher: Option<Watcher>,
+}
+
+/// SPIRE's part and the plugin's part of a configuration.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Candidate {
+    /// The trust domain; none where SPIRE sent no part of its own.
+    pub(crate) trust_domain: Option<String>,
+    /// The plugin's part.
+    pub(crate) text: String,
+}
+
+impl Serving {
+    pub(crate) fn new(method: Method, name: String, sandbox: Sandbox, metrics: Metrics) -> Self {
+        Self {
+            method,
+            name,
+            sandbox,
+            metrics,
+            attestor: ArcSwapOption::empty(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// The attestor; none before the first good configuration.
+    pub(crate) fn attestor(&self) -> Option<Arc<Attestor>> {
+        self.attestor.load_full()
+    }
+
+    /// The configured name, which is a label of every measurement.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Every problem of a candidate, each with line and caret. Changes nothing.
+    pub(crate) fn problems(&self, candidate: &Candidate) -> Vec<String> {
+        let data = match self.data(candidate) {
+            Ok(data) => data,
+            Err(problem) => return vec![problem],
+        };
+        match self.load(&data) {
+            Ok(_) => Vec::new(),
+            Err(problems) => rendered(&problems),
+        }
+    }
+
+    /// Serves with `candidate`, or with what served before.
+    pub(crate) fn configure(self: &Arc<Self>, candidate: &Candidate) -> Result<(), Vec<String>> {
+        let data = self.data(candidate).map_err(|problem| vec![problem])?;
+        let mut state = self.state();
+        let number = state.number.saturating_add(1);
+        // Watched first and read then: what happens in between is an event,
+        // and it waits for the state that is held here.
+        let files = match config(&data) {
+            Ok(config) => config.files,
+            Err(problems) => return Err(rendered(&problems)),
+        };
+        let watcher = self.watch(number, data.clone(), files);
+        let (config, generation) = match self.load(&data) {
+            Ok(loaded) => loaded,
+            Err(problems) => {
+                drop(state);
+                return Err(rendered(&problems));
+            }
+        };
+        let generation = self.serve(generation);
+        state.number = number;
+        let older = std::mem::replace(&mut state.watcher, watcher);
+        // Its thread may be waiting for the state.
+        drop(state);
+        drop(older);
+        for warning in rendered(&config.warnings) {
+            log(
+                Level::Warn,
+                "Configuration warning",
+                &[("warning", &warning)],
+            );
+        }
+        log(
+            Level::Info,
+            "Configured",
+            &[("attestor", &self.name), ("generation", &generation)],
+        );
+        Ok(())
+    }
+
+    fn watch(
+        self: &Arc<Self>,
+        number: u64,
+        data: PluginData,
+        files: Vec<PathBuf>,
+    ) -> Option<Watcher> {
+        let serving = Arc::downgrade(self);
+        let mut files_now = files.clone();
+        let on_change = move || {
+            if let Some(serving) = serving.upgrade() {
+                files_now = serving.reload(number, &data, &files_now);
+            }
+            files_now.clone()
+        };
+        Watcher::spawn(WatchOptions::default(), files, on_change)
+            .inspect_err(|error| {
+                log(
+                    Level::Error,
+                    "Changed files will not be noticed",
+                    &[("error", &chain(error))],
+                );
+            })
+            .ok()
+    }
+
+    /// A file changed; the files to watch from now on.
+    fn reload(&self, number: u64, data: &PluginData, files: &[PathBuf]) -> Vec<PathBuf> {
+        let state = self.state();
+        if state.number != number {
+            return files.to_vec();
+        }
+        match self.load(data) {
+            Ok((config, generation)) => {
+                let policy = generation.naming(None).label().to_string();
+                let generation = self.serve(generation);
+                self.metrics.count("swap", &[("outcome", "swapped")]);
+                log(
+                    Level::Info,
+                    "Swapped after a file changed",
+                    &[("generation", &generation), ("policy", &policy)],
+                );
+                config.files
+            }
+            Err(problems) => {
+                self.metrics.count("swap", &[("outcome", "refused")]);
+                for problem in rendered(&problems) {
+                    log(
+                        Level::Error,
+                        "A changed file was refused, what served goes on",
+                        &[("error", &problem)],
+                    );
+                }
+                // A change of any of these may be the cure.
+                if problems.files.is_empty() {
+                    files.to_vec()
+                } else {
+                    problems.files
+                }
+            }
+        }
+    }
+
+    fn serve(&self, generation: Generation) -> u64 {
+        if let Some(attestor) = self.attestor() {
+            return attestor.swap(generation);
+        }
+        let attestor = Arc::new(Attestor::new(generation));
+        let number = attestor.generation();
+        self.attestor.store(Some(attestor));
+        number
+    }
+
+    fn load(&self, data: &PluginData) -> Result<(Config, Generation), Problems> {
+        let config = config(data)?;
+        let Some(attestor) = config.attestors.first() else {
+            let none = Problem::error(None, "no attestor is configured");
+            return Err(config.source.problems(vec![none]));
+        };
+        let generation = Generation::load(&config, attestor, &self.sandbox)?;
+        Ok((config, generation))
+    }
+
+    /// SPIRE's part is checked in SPIRE's words.
+    fn data(&self, candidate: &Candidate) -> Result<PluginData, String> {
+        let name = candidate
+            .trust_domain
+            .clone()
+            .ok_or("server core configuration is required")?;
+        if name.is_empty() {
+            return Err("server core configuration must contain trust_domain".to_owned());
+        }
+        let parsed: Result<TrustDomain, _> = name.parse();
+        if let Err(error) = parsed {
+            let why = chain(&error);
+            return Err(format!(
+                "server core configuration trust_domain is malformed: {why}"
+            ));
+        }
+        Ok(PluginData {
+            text: candidate.text.clone(),
+            trust_domain: name,
+            attestor: self.name.clone(),
+            method: self.method,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Relative paths start where SPIRE was started, as those of SPIRE's own
+/// plugins do.
+fn config(data: &PluginData) -> Result<Config, Problems> {
+    Config::from_plugin(data, SOURCE, Path::new(""))
+}
+
+fn rendered(problems: &Problems) -> Vec<String> {
+    let failed = problems.has_errors();
+    let shown = |problem: &&Problem| !failed || problem.severity == Severity::Error;
+    let one = |problem: &Problem| {
+        problems
+            .source
+            .problems(vec![problem.clone()])
+            .render(false)
+    };
+    problems.list.iter().filter(shown).map(one).collect()
+}
