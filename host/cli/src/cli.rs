@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::report::{Exit, Output};
-use crate::{attest, completions, config, demo, policy};
+use crate::{attest, completions, config, demo, policy, spire};
 use clap::{Parser, Subcommand};
 
 /// Gives machines their SPIFFE IDs.
@@ -52,6 +52,8 @@ enum Command {
     Config(config::Command),
     #[command(subcommand)]
     Policy(policy::Command),
+    #[command(subcommand)]
+    Spire(spire::Command),
     Completions(completions::Arguments),
 }
 
@@ -67,6 +69,7 @@ impl Cli {
             Command::Attest(arguments) => attest::run(&arguments, output),
             Command::Config(command) => command.run(output),
             Command::Policy(command) => command.run(output),
+            Command::Spire(command) => command.run(output),
             Command::Completions(arguments) => completions::run(&arguments, output),
         }
     }

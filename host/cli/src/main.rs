@@ -13,6 +13,7 @@ mod failure;
 mod input;
 mod policy;
 mod report;
+mod spire;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;

@@ -3,7 +3,6 @@
 //! Generated from the definitions in this crate's `proto/`; the test `proto`
 //! compares. Public for whoever plays the other side of the protocol.
 #![expect(
-    missing_docs,
     unused_qualifications,
     clippy::wildcard_enum_match_arm,
     reason = "generated code"

@@ -17,5 +17,6 @@ mod help;
 mod inspect;
 mod project;
 mod run;
+mod spire;
 mod support;
 mod test;

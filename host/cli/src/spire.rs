@@ -1,0 +1,35 @@
+//! `nameplate spire`: the plugin that SPIRE loads, and what to write into
+//! SPIRE's configuration so that it does.
+
+mod server;
+mod stanza;
+
+use crate::failure::Failure;
+use crate::report::{Exit, Output};
+use nameplate_evidence::Method;
+
+/// Serve as a plugin of SPIRE
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Server(server::Arguments),
+    Config(stanza::Arguments),
+}
+
+impl Command {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// Why it could not do what it was asked for.
+    pub(crate) fn run(self, output: Output) -> Result<Exit, Failure> {
+        match self {
+            Self::Server(arguments) => server::run(arguments),
+            Self::Config(arguments) => stanza::run(&arguments, output),
+        }
+    }
+}
+
+/// The method `name`, and the name that the attestor has in SPIRE's
+/// configuration: by default the method's, so that SPIRE's own agents find it.
+fn named(method: Method, name: Option<String>) -> String {
+    name.unwrap_or_else(|| method.as_str().to_owned())
+}

@@ -1,0 +1,75 @@
+//! `nameplate spire server`: the server side of a node attestor.
+
+use crate::failure::Failure;
+use crate::report::Exit;
+use nameplate_attestor::AttestorName;
+use nameplate_evidence::Method;
+use nameplate_spire::{AttestLimits, LaunchError, ServerPlugin, serve};
+use std::time::Duration;
+
+/// Serve spire-server as an external NodeAttestor
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Started by spire-server, not by hand: `plugin_args` gives this command line.
+`nameplate spire config` prints the stanza.
+
+Examples:
+  nameplate spire server --attestor k8s_psat
+  nameplate spire server --attestor k8s_sat --name k8s_sat_edge --max-concurrent 16")]
+pub(crate) struct Arguments {
+    /// The evidence to attest
+    #[arg(long, value_name = "METHOD")]
+    attestor: Method,
+
+    /// The plugin's name in SPIRE's configuration [default: the method's]
+    #[arg(long, value_name = "NAME")]
+    name: Option<AttestorName>,
+
+    /// Attestations at work at once
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    max_concurrent: u16,
+
+    /// Attestations that may wait for one of those to end
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    max_waiting: u16,
+
+    /// The longest that one may take, 1s to 10m
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = deadline)]
+    deadline: Duration,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// Why the plugin could not serve.
+pub(super) fn run(arguments: Arguments) -> Result<Exit, Failure> {
+    let name = arguments.name.map(|name| name.to_string());
+    let limits = AttestLimits {
+        concurrent: arguments.max_concurrent.into(),
+        waiting: arguments.max_waiting.into(),
+        total: arguments.deadline,
+        ..AttestLimits::default()
+    };
+    let plugin = ServerPlugin {
+        method: arguments.attestor,
+        name: super::named(arguments.attestor, name),
+        limits,
+    };
+    match serve(plugin) {
+        Ok(()) => Ok(Exit::Done),
+        Err(error @ LaunchError::StartedByHand) => Err(Failure::Usage(format!(
+            "{error}: put it into spire-server's configuration, as `nameplate spire config` \
+             prints it"
+        ))),
+        // Logged already, as SPIRE reads it.
+        Err(_) => Ok(Exit::Fault),
+    }
+}
+
+fn deadline(text: &str) -> Result<Duration, String> {
+    let deadline = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if !(Duration::from_secs(1)..=Duration::from_secs(600)).contains(&deadline) {
+        return Err("must be from 1s to 10m".to_owned());
+    }
+    Ok(deadline)
+}
