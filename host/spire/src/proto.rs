@@ -4,7 +4,8 @@
 //! compares. Public for whoever plays the other side of the protocol.
 #![expect(
     unused_qualifications,
-    clippy::wildcard_enum_match_arm,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
     reason = "generated code"
 )]
 

@@ -266,7 +266,8 @@ async fn each_refusal_has_its_code_and_one_fixed_sentence() {
     refused(status, invalid, "missing attestation payload");
     assert!(host.attest(payload(&claims_now())).await.is_ok());
     // The operator reads what the peer is not told.
-    host.logged("service account `spire:other` is not on the allow list").await;
+    host.logged("service account `spire:other` is not on the allow list")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
