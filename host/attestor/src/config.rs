@@ -22,6 +22,7 @@ mod toml;
 pub use naming::{NamingConfig, PolicyPlace};
 pub use problem::{Problem, ProblemSummary, Problems, Severity, Source};
 
+use crate::agent::AgentConfig;
 use crate::error::chain;
 use crate::namespace::AttestorName;
 use crate::spiffe_id::TrustDomain;
@@ -168,6 +169,26 @@ impl Config {
         let mut config = Self::from_plugin(&data, &name, base).map_err(own_file)?;
         config.files.insert(0, path.to_owned());
         Ok(config)
+    }
+}
+
+/// Reads the `plugin_data` of the agent's side.
+///
+/// # Errors
+/// As [`Config::from_plugin`].
+pub(crate) fn decode_agent(
+    data: &PluginData,
+    name: &str,
+    base: &Path,
+) -> Result<(AgentConfig, Problems), Problems> {
+    let source = Source::new(name, &data.text);
+    if data.text.len() > MAX_CONFIG_BYTES {
+        let message = format!("larger than {MAX_CONFIG_BYTES} bytes");
+        return Err(source.problems(vec![Problem::error(None, message)]));
+    }
+    match hcl::parse(&data.text) {
+        Ok(document) => decode::agent(&document, data, &source, base),
+        Err(problem) => Err(source.problems(vec![problem])),
     }
 }
 

@@ -77,6 +77,7 @@ pub mod cases;
 pub mod config;
 pub mod watch;
 
+mod agent;
 mod attempt;
 mod attestor;
 mod attestors;
@@ -93,6 +94,7 @@ mod spiffe_id;
 pub use nameplate_evidence as evidence;
 pub use nameplate_policy as policy;
 
+pub use agent::{AgentConfig, MAX_TOKEN_FILE_BYTES, TokenFileError};
 pub use attempt::Attempt;
 pub use attestor::{Attestation, Attestor};
 pub use attestors::{Attestors, Reload, WatchEvent};

@@ -8,38 +8,127 @@ use crate::proto::config::{
 };
 use crate::proto::init::init_server::Init;
 use crate::proto::init::{DeinitRequest, DeinitResponse, InitRequest, InitResponse};
-use crate::serving::{Candidate, Serving};
+use nameplate_attestor::config::{PluginData, Problem, Problems, Severity};
+use nameplate_attestor::evidence::Method;
+use nameplate_attestor::{TrustDomain, chain};
+use std::fmt;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
-/// The services that are announced: this side's and no other's.
-const ANNOUNCED: [&str; 2] = [
-    "spire.plugin.server.nodeattestor.v1.NodeAttestor",
-    "spire.service.common.config.v1.Config",
-];
+/// What messages call the configuration's text; SPIRE's own name for it.
+pub(crate) const SOURCE: &str = "plugin_data";
 
-/// The host service without which first use cannot be checked.
+/// The host service that spire-server offers and spire-agent does not.
 const AGENT_STORE: &str = "spire.hostservice.server.agentstore.v1.AgentStore";
+
+/// The side of a node attestor that a process plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Server,
+    Agent,
+}
+
+impl Side {
+    /// The services that are announced: this side's and no other's.
+    const fn announced(self) -> [&'static str; 2] {
+        let attestor = match self {
+            Self::Server => "spire.plugin.server.nodeattestor.v1.NodeAttestor",
+            Self::Agent => "spire.plugin.agent.nodeattestor.v1.NodeAttestor",
+        };
+        [attestor, "spire.service.common.config.v1.Config"]
+    }
+
+    /// Who offers `services` must be who loads this side.
+    fn fits(self, services: &[String]) -> Result<(), &'static str> {
+        let by_server = services.iter().any(|name| name == AGENT_STORE);
+        match self {
+            // Without it, first use cannot be checked.
+            Self::Server if !by_server => Err("AgentStore host service is required: this is the \
+                                               server side of a node attestor, to be loaded by \
+                                               spire-server"),
+            Self::Agent if by_server => Err("this is the agent side of a node attestor, to be \
+                                             loaded by spire-agent"),
+            Self::Server | Self::Agent => Ok(()),
+        }
+    }
+}
+
+/// SPIRE's part and the plugin's part of a configuration.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Candidate {
+    /// The trust domain; none where SPIRE sent no part of its own.
+    trust_domain: Option<String>,
+    /// The plugin's part.
+    text: String,
+}
+
+impl Candidate {
+    /// What the configuration's reader needs. SPIRE's part is checked in
+    /// SPIRE's words.
+    pub(crate) fn data(&self, name: &str, method: Method) -> Result<PluginData, String> {
+        let trust_domain = self
+            .trust_domain
+            .clone()
+            .ok_or("server core configuration is required")?;
+        if trust_domain.is_empty() {
+            return Err("server core configuration must contain trust_domain".to_owned());
+        }
+        let parsed: Result<TrustDomain, _> = trust_domain.parse();
+        if let Err(error) = parsed {
+            let why = chain(&error);
+            return Err(format!(
+                "server core configuration trust_domain is malformed: {why}"
+            ));
+        }
+        Ok(PluginData {
+            text: self.text.clone(),
+            trust_domain,
+            attestor: name.to_owned(),
+            method,
+        })
+    }
+}
+
+/// The part of a plugin that its configuration changes.
+pub(crate) trait Configured: fmt::Debug + Send + Sync + 'static {
+    /// Serves with `candidate`, or with what served before.
+    fn configure(self: Arc<Self>, candidate: &Candidate) -> Result<(), Vec<String>>;
+
+    /// Every problem of a candidate, each with line and caret. Changes nothing.
+    fn problems(&self, candidate: &Candidate) -> Vec<String>;
+}
+
+/// Each problem by itself: the errors, or the warnings where there is none.
+pub(crate) fn rendered(problems: &Problems) -> Vec<String> {
+    let failed = problems.has_errors();
+    let shown = |problem: &&Problem| !failed || problem.severity == Severity::Error;
+    let one = |problem: &Problem| {
+        problems
+            .source
+            .problems(vec![problem.clone()])
+            .render(false)
+    };
+    problems.list.iter().filter(shown).map(one).collect()
+}
 
 /// Answers the catalog.
 #[derive(Clone, Debug)]
 pub(crate) struct Catalog {
-    pub(crate) serving: Arc<Serving>,
+    pub(crate) side: Side,
+    pub(crate) plugin: Arc<dyn Configured>,
 }
 
 #[tonic::async_trait]
 impl Init for Catalog {
     async fn init(&self, request: Request<InitRequest>) -> Result<Response<InitResponse>, Status> {
-        let offered = request.into_inner().host_service_names;
-        if !offered.iter().any(|name| name == AGENT_STORE) {
-            // spire-agent offers no such service.
-            let why = "AgentStore host service is required: this is the server side of a node \
-                       attestor, to be loaded by spire-server";
-            log(Level::Error, why, &[]);
-            return Err(Status::failed_precondition(why));
-        }
+        self.side
+            .fits(&request.into_inner().host_service_names)
+            .map_err(|why| {
+                log(Level::Error, why, &[]);
+                Status::failed_precondition(why)
+            })?;
         Ok(Response::new(InitResponse {
-            plugin_service_names: ANNOUNCED.map(str::to_owned).to_vec(),
+            plugin_service_names: self.side.announced().map(str::to_owned).to_vec(),
         }))
     }
 
@@ -56,8 +145,8 @@ impl Config for Catalog {
     ) -> Result<Response<ConfigureResponse>, Status> {
         let request = request.into_inner();
         let candidate = candidate(request.core_configuration, request.hcl_configuration);
-        let serving = Arc::clone(&self.serving);
-        blocking(move || serving.configure(&candidate))
+        let plugin = Arc::clone(&self.plugin);
+        blocking(move || plugin.configure(&candidate))
             .await?
             .map_err(|problems| Status::invalid_argument(problems.join("\n\n")))?;
         Ok(Response::new(ConfigureResponse {}))
@@ -69,8 +158,8 @@ impl Config for Catalog {
     ) -> Result<Response<ValidateResponse>, Status> {
         let request = request.into_inner();
         let candidate = candidate(request.core_configuration, request.hcl_configuration);
-        let serving = Arc::clone(&self.serving);
-        let notes = blocking(move || serving.problems(&candidate)).await?;
+        let plugin = Arc::clone(&self.plugin);
+        let notes = blocking(move || plugin.problems(&candidate)).await?;
         Ok(Response::new(ValidateResponse {
             valid: notes.is_empty(),
             notes,

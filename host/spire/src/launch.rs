@@ -4,11 +4,13 @@
 mod broker;
 mod socket;
 
+use crate::aid::Aid;
 use crate::attest::{Attest, AttestLimits};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Configured, Side};
 use crate::host_services::HostServices;
 use crate::log::{Level, log, panics};
 use crate::metrics::Metrics;
+use crate::proto::agent_nodeattestor::node_attestor_server::NodeAttestorServer as AgentNodeAttestorServer;
 use crate::proto::config::config_server::ConfigServer;
 use crate::proto::init::init_server::InitServer;
 use crate::proto::nodeattestor::node_attestor_server::NodeAttestorServer;
@@ -30,6 +32,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
+use tonic::transport::server::Router;
 
 /// The variable, and its value, by which a plugin knows that SPIRE started
 /// it: both are the plugin's type.
@@ -50,6 +53,34 @@ const MAX_STREAMS: u32 = 16 * 1024;
 /// it after two seconds.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// One side of a node attestor.
+#[derive(Clone, Debug)]
+pub enum Plugin {
+    /// The side of spire-server.
+    Server(ServerPlugin),
+    /// The side of spire-agent.
+    Agent(AgentPlugin),
+}
+
+impl Plugin {
+    /// Who loads it.
+    const fn spire(&self) -> &'static str {
+        match self {
+            Self::Server(_) => "spire-server",
+            Self::Agent(_) => "spire-agent",
+        }
+    }
+}
+
+/// The agent side of a node attestor.
+#[derive(Clone, Debug)]
+pub struct AgentPlugin {
+    /// The method whose evidence is sent.
+    pub method: Method,
+    /// The name in SPIRE's configuration, which SPIRE never tells a plugin.
+    pub name: String,
+}
+
 /// The server side of a node attestor.
 #[derive(Clone, Debug)]
 pub struct ServerPlugin {
@@ -66,8 +97,11 @@ pub struct ServerPlugin {
 #[non_exhaustive]
 pub enum LaunchError {
     /// SPIRE did not start this process.
-    #[error("this is a plugin of SPIRE, to be started by spire-server")]
-    StartedByHand,
+    #[error("this is a plugin of SPIRE, to be started by {spire}")]
+    StartedByHand {
+        /// Which of SPIRE's two.
+        spire: &'static str,
+    },
     /// The sandbox for policies cannot be made.
     #[error("no sandbox for policies")]
     Sandbox(#[source] nameplate_attestor::policy::SandboxError),
@@ -85,7 +119,7 @@ pub enum LaunchError {
     Serve(#[source] tonic::transport::Error),
 }
 
-/// Serves spire-server until it asks the plugin to end, or dies.
+/// Serves SPIRE until it asks the plugin to end, or dies.
 ///
 /// Standard output carries one line, go-plugin's handshake; the log goes to
 /// standard error.
@@ -93,9 +127,11 @@ pub enum LaunchError {
 /// # Errors
 /// [`LaunchError`] when SPIRE did not start this process, or when it cannot
 /// serve. All but the first were logged.
-pub fn serve(plugin: ServerPlugin) -> Result<(), LaunchError> {
+pub fn serve(plugin: Plugin) -> Result<(), LaunchError> {
     if std::env::var_os(COOKIE).as_deref() != Some(OsStr::new(COOKIE)) {
-        return Err(LaunchError::StartedByHand);
+        return Err(LaunchError::StartedByHand {
+            spire: plugin.spire(),
+        });
     }
     panics();
     let outcome = launch(plugin);
@@ -109,44 +145,86 @@ pub fn serve(plugin: ServerPlugin) -> Result<(), LaunchError> {
     outcome
 }
 
-fn launch(plugin: ServerPlugin) -> Result<(), LaunchError> {
+fn launch(plugin: Plugin) -> Result<(), LaunchError> {
     // SPIRE has the kernel kill its plugins when it dies, which would leave
     // the socket behind. Asked to end, the plugin takes it along.
     let term = rustix::process::Signal::TERM;
     rustix::process::set_parent_process_death_signal(Some(term))
         .map_err(|error| LaunchError::Runtime(error.into()))?;
-    let sandbox = Sandbox::new().map_err(LaunchError::Sandbox)?;
+    let (part, at_work) = match plugin {
+        Plugin::Server(plugin) => {
+            let sandbox = Sandbox::new().map_err(LaunchError::Sandbox)?;
+            let at_work = plugin.limits.concurrent;
+            (Part::Server(plugin, sandbox), at_work)
+        }
+        // One agent attests one machine.
+        Plugin::Agent(plugin) => (Part::Agent(plugin), 1),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(plugin.limits.concurrent.saturating_add(8))
+        .max_blocking_threads(at_work.saturating_add(8))
         .enable_all()
         .build()
         .map_err(LaunchError::Runtime)?;
-    let outcome = runtime.block_on(run(plugin, sandbox));
+    let outcome = runtime.block_on(run(part));
     // An attestation that is at work does not hold the process.
     runtime.shutdown_background();
     outcome
 }
 
-async fn run(plugin: ServerPlugin, sandbox: Sandbox) -> Result<(), LaunchError> {
+/// A side with what it needs to serve.
+enum Part {
+    Server(ServerPlugin, Sandbox),
+    Agent(AgentPlugin),
+}
+
+impl Part {
+    /// Adds the services of this side. To be called on the runtime.
+    fn add_to(self, router: Router, host: &Arc<HostServices>) -> Router {
+        match self {
+            Self::Server(plugin, sandbox) => {
+                let metrics = Metrics::to(Arc::clone(host));
+                let serving = Arc::new(Serving::new(
+                    plugin.method,
+                    plugin.name,
+                    sandbox,
+                    metrics.clone(),
+                ));
+                let attest = Attest::new(
+                    Arc::clone(&serving),
+                    Arc::clone(host),
+                    metrics,
+                    plugin.limits,
+                );
+                let attest =
+                    NodeAttestorServer::new(attest).max_decoding_message_size(MAX_MESSAGE_BYTES);
+                add_catalog(router, Side::Server, serving).add_service(attest)
+            }
+            Self::Agent(plugin) => {
+                let aid = Arc::new(Aid::new(plugin.method, plugin.name));
+                let attestor = AgentNodeAttestorServer::from_arc(Arc::clone(&aid))
+                    .max_decoding_message_size(MAX_MESSAGE_BYTES);
+                add_catalog(router, Side::Agent, aid).add_service(attestor)
+            }
+        }
+    }
+}
+
+fn add_catalog(router: Router, side: Side, plugin: Arc<dyn Configured>) -> Router {
+    let catalog = Catalog { side, plugin };
+    router
+        .add_service(InitServer::new(catalog.clone()))
+        .add_service(ConfigServer::new(catalog).max_decoding_message_size(MAX_CONFIGURE_BYTES))
+}
+
+async fn run(part: Part) -> Result<(), LaunchError> {
     // Taken before anybody can be told that the plugin is there.
     let mut terminated = signal(SignalKind::terminate()).map_err(LaunchError::Runtime)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(LaunchError::Runtime)?;
 
     let host = Arc::new(HostServices::new());
-    let metrics = Metrics::to(Arc::clone(&host));
-    let serving = Arc::new(Serving::new(
-        plugin.method,
-        plugin.name,
-        sandbox,
-        metrics.clone(),
-    ));
     let (stop, stopping) = watch::channel(false);
     let stop = Arc::new(stop);
-    let catalog = Catalog {
-        serving: Arc::clone(&serving),
-    };
-    let attest = Attest::new(serving, Arc::clone(&host), metrics, plugin.limits);
     let (health, health_service) = tonic_health::server::health_reporter();
     health
         .set_service_status("plugin", tonic_health::ServingStatus::Serving)
@@ -156,15 +234,16 @@ async fn run(plugin: ServerPlugin, sandbox: Sandbox) -> Result<(), LaunchError> 
     let listener = UnixListener::from_std(socket.listener).map_err(LaunchError::Listen)?;
     let router = Server::builder()
         .max_concurrent_streams(Some(MAX_STREAMS))
-        .add_service(GrpcBrokerServer::new(Broker::new(host, stopping.clone())))
+        .add_service(GrpcBrokerServer::new(Broker::new(
+            Arc::clone(&host),
+            stopping.clone(),
+        )))
         .add_service(GrpcControllerServer::new(Controller::new(Arc::clone(
             &stop,
         ))))
         .add_service(GrpcStdioServer::new(Stdio::new(stopping.clone())))
-        .add_service(health_service)
-        .add_service(InitServer::new(catalog.clone()))
-        .add_service(ConfigServer::new(catalog).max_decoding_message_size(MAX_CONFIGURE_BYTES))
-        .add_service(NodeAttestorServer::new(attest).max_decoding_message_size(MAX_MESSAGE_BYTES));
+        .add_service(health_service);
+    let router = part.add_to(router, &host);
     handshake(&socket.path.to_string_lossy()).map_err(LaunchError::Handshake)?;
 
     let ended = |mut stopping: watch::Receiver<bool>| async move {

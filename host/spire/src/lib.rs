@@ -1,6 +1,6 @@
 //! Nameplate as an external plugin of SPIRE.
 //!
-//! An unmodified spire-server starts this process and speaks go-plugin's
+//! An unmodified spire-server or spire-agent starts this process and speaks go-plugin's
 //! protocol, version 1, with it: a line on standard output that says where
 //! the plugin listens, then gRPC over a Unix socket. This room is that
 //! protocol and nothing else. What a piece of evidence proves, and what its
@@ -11,6 +11,7 @@
 //! | go-plugin | `GRPCBroker`, `GRPCController`, `GRPCStdio`, health | `launch` |
 //! | SPIRE's catalog | `Init`, `Deinit`, `Configure`, `Validate` | `catalog` |
 //! | spire-server, for an agent | `NodeAttestor/Attest` | `attest` |
+//! | spire-agent, for its node | `NodeAttestor/AidAttestation` | `aid` |
 //! | this plugin, of SPIRE | `AgentStore`, `Metrics` | SPIRE (`host_services`) |
 //!
 //! # What holds
@@ -25,6 +26,7 @@
 //! - **A new configuration serves whole or not at all**, and so does a policy
 //!   file that changed.
 
+mod aid;
 mod attest;
 mod catalog;
 mod host_services;
@@ -35,4 +37,4 @@ pub mod proto;
 mod serving;
 
 pub use attest::AttestLimits;
-pub use launch::{LaunchError, ServerPlugin, serve};
+pub use launch::{AgentPlugin, LaunchError, Plugin, ServerPlugin, serve};

@@ -29,6 +29,11 @@ pub mod nodeattestor {
     include!("proto/spire.plugin.server.nodeattestor.v1.rs");
 }
 
+/// `spire.plugin.agent.nodeattestor.v1`.
+pub mod agent_nodeattestor {
+    include!("proto/spire.plugin.agent.nodeattestor.v1.rs");
+}
+
 /// `spire.hostservice.server.agentstore.v1`.
 pub mod agentstore {
     include!("proto/spire.hostservice.server.agentstore.v1.rs");

@@ -5,20 +5,18 @@
 //! goes on. The same holds when a file that the configuration names has
 //! changed.
 
+use crate::catalog::{Candidate, Configured, SOURCE, rendered};
 use crate::log::{Level, log};
 use crate::metrics::Metrics;
 use arc_swap::ArcSwapOption;
 use nameplate_attestor::Generation;
-use nameplate_attestor::config::{Config, PluginData, Problem, Problems, Severity};
+use nameplate_attestor::config::{Config, PluginData, Problem, Problems};
 use nameplate_attestor::evidence::Method;
 use nameplate_attestor::policy::Sandbox;
 use nameplate_attestor::watch::{WatchOptions, Watcher};
-use nameplate_attestor::{Attestor, TrustDomain, chain};
+use nameplate_attestor::{Attestor, chain};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// What messages call the configuration's text; SPIRE's own name for it.
-const SOURCE: &str = "plugin_data";
 
 /// What serves, once there is a configuration.
 #[derive(Debug)]
@@ -36,15 +34,6 @@ struct State {
     /// Which configuration serves; the watch of an older one says nothing.
     number: u64,
     watcher: Option<Watcher>,
-}
-
-/// SPIRE's part and the plugin's part of a configuration.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Candidate {
-    /// The trust domain; none where SPIRE sent no part of its own.
-    pub(crate) trust_domain: Option<String>,
-    /// The plugin's part.
-    pub(crate) text: String,
 }
 
 impl Serving {
@@ -69,56 +58,8 @@ impl Serving {
         &self.name
     }
 
-    /// Every problem of a candidate, each with line and caret. Changes nothing.
-    pub(crate) fn problems(&self, candidate: &Candidate) -> Vec<String> {
-        let data = match self.data(candidate) {
-            Ok(data) => data,
-            Err(problem) => return vec![problem],
-        };
-        match self.load(&data) {
-            Ok(_) => Vec::new(),
-            Err(problems) => rendered(&problems),
-        }
-    }
-
-    /// Serves with `candidate`, or with what served before.
-    pub(crate) fn configure(self: &Arc<Self>, candidate: &Candidate) -> Result<(), Vec<String>> {
-        let data = self.data(candidate).map_err(|problem| vec![problem])?;
-        let mut state = self.state();
-        let number = state.number.saturating_add(1);
-        // Watched first and read then: what happens in between is an event,
-        // and it waits for the state that is held here.
-        let files = match config(&data) {
-            Ok(config) => config.files,
-            Err(problems) => return Err(rendered(&problems)),
-        };
-        let watcher = self.watch(number, data.clone(), files);
-        let (config, generation) = match self.load(&data) {
-            Ok(loaded) => loaded,
-            Err(problems) => {
-                drop(state);
-                return Err(rendered(&problems));
-            }
-        };
-        let generation = self.serve(generation);
-        state.number = number;
-        let older = std::mem::replace(&mut state.watcher, watcher);
-        // Its thread may be waiting for the state.
-        drop(state);
-        drop(older);
-        for warning in rendered(&config.warnings) {
-            log(
-                Level::Warn,
-                "Configuration warning",
-                &[("warning", &warning)],
-            );
-        }
-        log(
-            Level::Info,
-            "Configured",
-            &[("attestor", &self.name), ("generation", &generation)],
-        );
-        Ok(())
+    fn data(&self, candidate: &Candidate) -> Result<PluginData, String> {
+        candidate.data(&self.name, self.method)
     }
 
     fn watch(
@@ -203,32 +144,60 @@ impl Serving {
         Ok((config, generation))
     }
 
-    /// SPIRE's part is checked in SPIRE's words.
-    fn data(&self, candidate: &Candidate) -> Result<PluginData, String> {
-        let name = candidate
-            .trust_domain
-            .clone()
-            .ok_or("server core configuration is required")?;
-        if name.is_empty() {
-            return Err("server core configuration must contain trust_domain".to_owned());
-        }
-        let parsed: Result<TrustDomain, _> = name.parse();
-        if let Err(error) = parsed {
-            let why = chain(&error);
-            return Err(format!(
-                "server core configuration trust_domain is malformed: {why}"
-            ));
-        }
-        Ok(PluginData {
-            text: candidate.text.clone(),
-            trust_domain: name,
-            attestor: self.name.clone(),
-            method: self.method,
-        })
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Configured for Serving {
+    fn problems(&self, candidate: &Candidate) -> Vec<String> {
+        let data = match self.data(candidate) {
+            Ok(data) => data,
+            Err(problem) => return vec![problem],
+        };
+        match self.load(&data) {
+            Ok(_) => Vec::new(),
+            Err(problems) => rendered(&problems),
+        }
+    }
+
+    fn configure(self: Arc<Self>, candidate: &Candidate) -> Result<(), Vec<String>> {
+        let data = self.data(candidate).map_err(|problem| vec![problem])?;
+        let mut state = self.state();
+        let number = state.number.saturating_add(1);
+        // Watched first and read then: what happens in between is an event,
+        // and it waits for the state that is held here.
+        let files = match config(&data) {
+            Ok(config) => config.files,
+            Err(problems) => return Err(rendered(&problems)),
+        };
+        let watcher = self.watch(number, data.clone(), files);
+        let (config, generation) = match self.load(&data) {
+            Ok(loaded) => loaded,
+            Err(problems) => {
+                drop(state);
+                return Err(rendered(&problems));
+            }
+        };
+        let generation = self.serve(generation);
+        state.number = number;
+        let older = std::mem::replace(&mut state.watcher, watcher);
+        // Its thread may be waiting for the state.
+        drop(state);
+        drop(older);
+        for warning in rendered(&config.warnings) {
+            log(
+                Level::Warn,
+                "Configuration warning",
+                &[("warning", &warning)],
+            );
+        }
+        log(
+            Level::Info,
+            "Configured",
+            &[("attestor", &self.name), ("generation", &generation)],
+        );
+        Ok(())
     }
 }
 
@@ -236,16 +205,4 @@ impl Serving {
 /// plugins do.
 fn config(data: &PluginData) -> Result<Config, Problems> {
     Config::from_plugin(data, SOURCE, Path::new(""))
-}
-
-fn rendered(problems: &Problems) -> Vec<String> {
-    let failed = problems.has_errors();
-    let shown = |problem: &&Problem| !failed || problem.severity == Severity::Error;
-    let one = |problem: &Problem| {
-        problems
-            .source
-            .problems(vec![problem.clone()])
-            .render(false)
-    };
-    problems.list.iter().filter(shown).map(one).collect()
 }

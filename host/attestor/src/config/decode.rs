@@ -5,6 +5,7 @@
 //! of the documentation, and goes on after a problem. A value is `None` when
 //! a problem was noted for it, so nothing is made of a value that is wrong.
 
+mod agent;
 mod attestor;
 mod cluster;
 mod envelope;
@@ -18,6 +19,7 @@ use super::problem::{Problem, quoted};
 use super::{AttestorConfig, Config, PluginData, Problems, Source};
 use crate::error::chain;
 use crate::spiffe_id::TrustDomain;
+pub(super) use agent::agent;
 use reading::Reading;
 use std::path::Path;
 use table::TableReader;
@@ -62,14 +64,7 @@ pub(super) fn plugin(
     base: &Path,
 ) -> Result<Config, Problems> {
     let mut reading = Reading::new(base);
-    let trust_domain: Option<TrustDomain> = data
-        .trust_domain
-        .parse()
-        .map_err(|error| {
-            let text = format!("`trust_domain` is malformed: {}", chain(&error));
-            reading.note(Problem::error(None, text));
-        })
-        .ok();
+    let trust_domain = plugin_trust_domain(&mut reading, data);
     let entry = Entry {
         key: data.attestor.clone(),
         key_span: 0..0,
@@ -92,6 +87,17 @@ pub(super) fn plugin(
         }),
         (_, _) => Err(problems),
     }
+}
+
+/// The trust domain that SPIRE says a plugin works in.
+fn plugin_trust_domain(reading: &mut Reading, data: &PluginData) -> Option<TrustDomain> {
+    data.trust_domain
+        .parse()
+        .map_err(|error| {
+            let text = format!("`trust_domain` is malformed: {}", chain(&error));
+            reading.note(Problem::error(None, text));
+        })
+        .ok()
 }
 
 fn trust_domain(table: &mut TableReader<'_, '_>) -> Option<TrustDomain> {

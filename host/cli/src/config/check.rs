@@ -6,14 +6,16 @@
 
 use crate::failure::{Failure, plural};
 use crate::report::{BAD, Exit, FAINT, GOOD, HEADING, NOTE, Output, printable, row};
-use nameplate_attestor::config::{AttestorConfig, ClusterConfig, Config, PluginData, Problems};
-use nameplate_attestor::{Generation, Naming, PolicyLabel};
+use nameplate_attestor::config::{
+    AttestorConfig, ClusterConfig, Config, PluginData, Problem, Problems, Source,
+};
+use nameplate_attestor::{AgentConfig, Generation, Naming, PolicyLabel, chain};
 use nameplate_evidence::Method;
 use nameplate_policy::Sandbox;
 use serde::Serialize;
 use serde_json::json;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Read a configuration, load all it names, and show every problem
 #[derive(Debug, clap::Args)]
@@ -21,7 +23,8 @@ use std::path::PathBuf;
 Examples:
   nameplate config check nameplate.toml
   nameplate config check nameplate.toml --deny-warnings --output json
-  nameplate config check plugin.hcl --plugin k8s_psat --trust-domain example.org")]
+  nameplate config check plugin.hcl --plugin k8s_psat --trust-domain example.org
+  nameplate config check agent.hcl --plugin k8s_sat --side agent --trust-domain example.org")]
 pub(crate) struct Arguments {
     /// The configuration
     file: PathBuf,
@@ -35,6 +38,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "METHOD", requires = "trust_domain")]
     plugin: Option<Method>,
 
+    /// Which of SPIRE's two loads the plugin
+    #[arg(long, value_enum, requires = "plugin", default_value_t)]
+    side: Side,
+
     /// The trust domain of the SPIRE server that loads the plugin
     #[arg(long, value_name = "NAME", requires = "plugin")]
     trust_domain: Option<String>,
@@ -44,18 +51,34 @@ pub(crate) struct Arguments {
     name: Option<String>,
 }
 
+/// The side of a SPIRE plugin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Side {
+    /// spire-server
+    #[default]
+    Server,
+    /// spire-agent
+    Agent,
+}
+
 impl Arguments {
-    fn read(&self) -> Result<Config, Problems> {
-        let (Some(method), Some(trust_domain)) = (self.plugin, &self.trust_domain) else {
-            return Config::read(&self.file);
-        };
-        let data = PluginData {
+    /// What SPIRE hands to the plugin besides the file; none where the file is
+    /// not for SPIRE.
+    fn plugin_data(&self) -> Option<PluginData> {
+        let method = self.plugin?;
+        Some(PluginData {
             text: String::new(),
-            trust_domain: trust_domain.clone(),
+            trust_domain: self.trust_domain.clone()?,
             attestor: self.name.clone().unwrap_or_else(|| method.to_string()),
             method,
-        };
-        Config::read_plugin(&self.file, &data)
+        })
+    }
+
+    fn read(&self) -> Result<Config, Problems> {
+        match self.plugin_data() {
+            Some(data) => Config::read_plugin(&self.file, &data),
+            None => Config::read(&self.file),
+        }
     }
 }
 
@@ -64,6 +87,9 @@ impl Arguments {
 /// # Errors
 /// Every problem of the configuration.
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
+    if let (Side::Agent, Some(data)) = (arguments.side, arguments.plugin_data()) {
+        return agent(&arguments.file, data, output);
+    }
     let config = arguments.read().map_err(Failure::Config)?;
     let generations = load(&config)?;
     let attestors: Vec<_> = config
@@ -101,6 +127,30 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
             .try_for_each(|attestor| attestor.write(out))
     })?;
     Ok(if good { Exit::Done } else { Exit::Fault })
+}
+
+/// The agent's side; whether there is a token yet is the machine's business.
+fn agent(file: &Path, data: PluginData, output: Output) -> Result<Exit, Failure> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let problem = Problem::error(None, chain(&error));
+        Failure::Config(Source::new(&name, "").problems(vec![problem]))
+    })?;
+    let data = PluginData { text, ..data };
+    let (config, _) =
+        AgentConfig::from_plugin(&data, &name, Path::new("")).map_err(Failure::Config)?;
+    let document = json!({
+        "ok": true,
+        "cluster": config.cluster,
+        "token_path": config.token_path,
+        "send_uuid": config.send_uuid,
+    });
+    output.answer(&document, |out| {
+        writeln!(out, "{GOOD}`{name}` is good{GOOD:#}")?;
+        row(out, "cluster", &config.cluster)?;
+        row(out, "token", &config.token_path.display())
+    })?;
+    Ok(Exit::Done)
 }
 
 /// Loads every attestor, and finds the problems of all of them.

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::report::Exit;
 use nameplate_attestor::AttestorName;
 use nameplate_evidence::Method;
-use nameplate_spire::{AttestLimits, LaunchError, ServerPlugin, serve};
+use nameplate_spire::{AttestLimits, Plugin, ServerPlugin};
 use std::time::Duration;
 
 /// Serve spire-server as an external NodeAttestor
@@ -55,15 +55,7 @@ pub(super) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         name: super::named(arguments.attestor, name),
         limits,
     };
-    match serve(plugin) {
-        Ok(()) => Ok(Exit::Done),
-        Err(error @ LaunchError::StartedByHand) => Err(Failure::Usage(format!(
-            "{error}: put it into spire-server's configuration, as `nameplate spire config` \
-             prints it"
-        ))),
-        // Logged already, as SPIRE reads it.
-        Err(_) => Ok(Exit::Fault),
-    }
+    super::serve(Plugin::Server(plugin))
 }
 
 fn deadline(text: &str) -> Result<Duration, String> {

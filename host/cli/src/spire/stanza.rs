@@ -30,6 +30,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", default_value = "production")]
     cluster: AttestorName,
 
+    /// Print this binary for spire-agent too, where SPIRE's own agent side would
+    /// do
+    #[arg(long)]
+    agent_plugin: bool,
+
     /// The binary to load, where it is not this one
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
@@ -49,16 +54,28 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     let method = arguments.attestor;
     let configured = arguments.name.as_ref().map(ToString::to_string);
     let name = super::named(method, configured.clone());
-    let mut words = vec!["spire", "server", "--attestor", method.as_str()];
-    if let Some(name) = &configured {
-        words.extend(["--name", name]);
-    }
+    let words = |side| {
+        let mut words = vec!["spire", side, "--attestor", method.as_str()];
+        if let Some(name) = &configured {
+            words.extend(["--name", name]);
+        }
+        words
+    };
+    let load = |side| Load {
+        binary: &binary,
+        words: words(side),
+        checksum: &checksum,
+    };
     let cluster = arguments.cluster.as_str();
-    let server = server(&name, &binary, &words, &checksum, method, cluster);
-    let agent = agent(&name, method, cluster);
+    // SPIRE routes by name: its built-in is called like its method, and there
+    // is none for `k8s_sat` any more.
+    let built_in = method == Method::K8sPsat && name == method.as_str();
+    let own = arguments.agent_plugin || !built_in;
+    let server = server(&name, &load("server"), method, cluster);
+    let agent = agent(&name, own.then(|| load("agent")).as_ref(), cluster);
     let document = json!({
         "plugin_cmd": binary,
-        "plugin_args": words,
+        "plugin_args": words("server"),
         "plugin_checksum": checksum,
         "server": server,
         "agent": agent,
@@ -66,17 +83,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     output.answer(&document, |out| {
         writeln!(out, "# spire-server: into `plugins {{ }}` of server.conf")?;
         writeln!(out, "{server}")?;
-        match &agent {
-            Some(agent) => {
-                writeln!(out, "# spire-agent: into `plugins {{ }}` of agent.conf")?;
-                write!(out, "{agent}")
-            }
-            None => writeln!(
-                out,
-                "# spire-agent: SPIRE 1.12 and later have no `{method}` agent side; an agent up to \
-                 1.11 attests with its own."
-            ),
-        }
+        write!(out, "{agent}")
     })?;
     Ok(Exit::Done)
 }
@@ -105,15 +112,29 @@ fn quoted(text: &str) -> String {
     json!(text).to_string()
 }
 
-fn server(
-    name: &str,
-    binary: &Path,
-    words: &[&str],
-    checksum: &str,
-    method: Method,
-    cluster: &str,
-) -> String {
-    let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+/// How SPIRE starts this binary.
+struct Load<'a> {
+    binary: &'a Path,
+    words: Vec<&'a str>,
+    checksum: &'a str,
+}
+
+impl Load<'_> {
+    fn stanza(&self) -> String {
+        let words: Vec<_> = self.words.iter().map(|word| quoted(word)).collect();
+        format!(
+            r#"    plugin_cmd = {binary}
+    plugin_args = [{words}]
+    plugin_checksum = "{checksum}"
+"#,
+            binary = quoted(&self.binary.to_string_lossy()),
+            words = words.join(", "),
+            checksum = self.checksum,
+        )
+    }
+}
+
+fn server(name: &str, load: &Load<'_>, method: Method, cluster: &str) -> String {
     let keys = match method {
         Method::K8sSat => {
             r#"                service_account_key_file = "/path/to/service-account.pub""#
@@ -127,10 +148,7 @@ fn server(
     };
     format!(
         r#"NodeAttestor {name} {{
-    plugin_cmd = {binary}
-    plugin_args = [{words}]
-    plugin_checksum = "{checksum}"
-    plugin_data {{
+{load}    plugin_data {{
         clusters = {{
             {cluster} = {{
                 service_account_allow_list = ["spire:spire-agent"]
@@ -141,27 +159,22 @@ fn server(
 }}
 "#,
         name = quoted(name),
-        binary = quoted(&binary.to_string_lossy()),
-        words = words.join(", "),
+        load = load.stanza(),
         cluster = quoted(cluster),
     )
 }
 
-/// SPIRE's own agent side, where an agent of today has one.
-fn agent(name: &str, method: Method, cluster: &str) -> Option<String> {
-    match method {
-        Method::K8sSat => None,
-        // SPIRE routes by name: its built-in is called like its method.
-        Method::K8sPsat if name != method.as_str() => None,
-        Method::K8sPsat => Some(format!(
-            r#"NodeAttestor {name} {{
-    plugin_data {{
+/// SPIRE's own agent side, unless another is to be loaded.
+fn agent(name: &str, load: Option<&Load<'_>>, cluster: &str) -> String {
+    format!(
+        r#"NodeAttestor {name} {{
+{load}    plugin_data {{
         cluster = {cluster}
     }}
 }}
 "#,
-            name = quoted(name),
-            cluster = quoted(cluster),
-        )),
-    }
+        name = quoted(name),
+        load = load.map(Load::stanza).unwrap_or_default(),
+        cluster = quoted(cluster),
+    )
 }

@@ -1,5 +1,6 @@
 //! The plugin as SPIRE sees it: every RPC, and every way it ends.
 
+mod agent;
 mod host;
 
 use crate::support::{Place, nameplate, nameplate_in};

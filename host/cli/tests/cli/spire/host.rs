@@ -3,6 +3,8 @@
 
 use crate::support::{Place, claims, token};
 use hyper_util::rt::TokioIo;
+use nameplate_spire::proto::agent_nodeattestor::node_attestor_client::NodeAttestorClient as AidClient;
+use nameplate_spire::proto::agent_nodeattestor::payload_or_challenge_response::Data;
 use nameplate_spire::proto::agentstore::agent_store_server::{AgentStore, AgentStoreServer};
 use nameplate_spire::proto::agentstore::{GetAgentInfoRequest, GetAgentInfoResponse};
 use nameplate_spire::proto::config::config_client::ConfigClient;
@@ -141,8 +143,17 @@ impl Host {
 
     /// Starts the plugin and says nothing.
     pub(super) async fn silent(place: &Place, arguments: &str) -> Self {
+        Self::silent_side(place, "server", arguments).await
+    }
+
+    /// Starts the plugin of the agent's side; it asks nothing of SPIRE.
+    pub(super) async fn agent(place: &Place, arguments: &str) -> Self {
+        Self::silent_side(place, "agent", arguments).await
+    }
+
+    async fn silent_side(place: &Place, side: &str, arguments: &str) -> Self {
         let mut child = launched(place.path(), env!("CARGO_BIN_EXE_nameplate"))
-            .args(["spire", "server"])
+            .args(["spire", side])
             .args(arguments.split_whitespace())
             .spawn()
             .unwrap();
@@ -267,6 +278,20 @@ impl Host {
             Some(Answer::AgentAttributes(attributes)) => Ok(attributes),
             other => panic!("no attributes: {other:?}"),
         }
+    }
+
+    /// Asks for a node's payload as spire-agent does: sends nothing, waits.
+    /// Whether the stream ended with it comes too.
+    pub(super) async fn aid(&self) -> Result<(Vec<u8>, bool), Status> {
+        let (_send, challenges) = mpsc::channel(1);
+        let mut attestor = AidClient::new(self.channel.clone());
+        let answer = soon(attestor.aid_attestation(ReceiverStream::new(challenges))).await?;
+        let mut answers = answer.into_inner();
+        let first = soon(answers.message()).await?.expect("the stream ended");
+        let Some(Data::Payload(payload)) = first.data else {
+            panic!("no payload: {first:?}");
+        };
+        Ok((payload, soon(answers.message()).await?.is_none()))
     }
 
     /// Waits until the log has a line with `words`.

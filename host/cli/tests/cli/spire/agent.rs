@@ -1,0 +1,141 @@
+//! The agent's side: a payload that is sent unasked.
+
+use super::host::{Host, OFFERED};
+use super::refused;
+use crate::support::{Place, nameplate};
+use tonic::Code;
+
+const SAT: &str = "--attestor k8s_sat";
+
+/// spire-agent offers Metrics and nothing else.
+const OFFERED_BY_AN_AGENT: &[&str] = &["spire.hostservice.common.metrics.v1.Metrics"];
+
+const DATA: &str = "cluster = \"production\"\ntoken_path = \"agent.token\"\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_proves_itself_with_the_token_that_it_has_now() {
+    let place = Place::new();
+    let host = Host::agent(&place, SAT).await;
+    let announced = host.init(OFFERED_BY_AN_AGENT).await.unwrap();
+    assert_eq!(
+        announced,
+        [
+            "spire.plugin.agent.nodeattestor.v1.NodeAttestor",
+            "spire.service.common.config.v1.Config"
+        ]
+    );
+    refused(
+        host.aid().await.unwrap_err(),
+        Code::FailedPrecondition,
+        "not configured",
+    );
+    host.configure(DATA).await.unwrap();
+    refused(
+        host.aid().await.unwrap_err(),
+        Code::InvalidArgument,
+        "unable to load token from `agent.token`: No such file or directory (os error 2)",
+    );
+    for token in ["first-canary", "second-canary"] {
+        place.write("agent.token", &format!("{token}\n"));
+        let payload = format!(r#"{{"cluster":"production","token":"{token}"}}"#);
+        assert_eq!(host.aid().await.unwrap(), (payload.into_bytes(), true));
+    }
+    assert!(!host.whole_log().contains("canary"));
+    let socket = host.socket.clone();
+    let (status, stdout) = host.shut_down().await;
+    assert_eq!((status.code(), stdout.as_str()), (Some(0), ""));
+    assert!(!socket.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_servers_side_of_spire_is_told_so() {
+    let place = Place::new();
+    let host = Host::agent(&place, SAT).await;
+    refused(
+        host.init(&OFFERED).await.unwrap_err(),
+        Code::FailedPrecondition,
+        "this is the agent side of a node attestor, to be loaded by spire-agent",
+    );
+    host.init(OFFERED_BY_AN_AGENT).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_configuration_keeps_the_old_one() {
+    let place = Place::new();
+    place.write("agent.token", "t");
+    for (method, missing) in [
+        ("k8s_sat", "configuration missing cluster"),
+        ("k8s_psat", "missing required cluster block"),
+    ] {
+        let host = Host::agent(&place, &format!("--attestor {method}")).await;
+        host.init(OFFERED_BY_AN_AGENT).await.unwrap();
+        host.configure(DATA).await.unwrap();
+        let status = host.configure("").await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().contains(missing), "{}", status.message());
+        let (good, notes) = host.validate(&DATA.replace("cluster", "clustr")).await;
+        assert!(!good);
+        let unknown = "unknown key `clustr`";
+        assert!(notes.iter().any(|note| note.contains(unknown)), "{notes:?}");
+        assert_eq!(host.validate(DATA).await, (true, Vec::new()));
+        assert!(host.aid().await.is_ok());
+    }
+}
+
+#[test]
+fn started_by_hand_it_says_who_loads_it() {
+    let run = nameplate(&["spire", "agent", "--attestor", "k8s_sat"]).exits(2);
+    assert_eq!(run.stdout, "");
+    assert_eq!(
+        run.stderr,
+        "error: this is a plugin of SPIRE, to be started by spire-agent: put it into \
+         spire-agent's configuration, as `nameplate spire config` prints it\n"
+    );
+}
+
+#[test]
+fn its_configuration_is_checked_offline() {
+    let place = Place::new();
+    let check = "config check agent.hcl --plugin k8s_sat --side agent --trust-domain example.org";
+    place.write("agent.hcl", DATA);
+    let run = place.run(check).exits(0);
+    assert!(run.stdout.contains("`agent.hcl` is good"), "{}", run.stdout);
+    place.write("agent.hcl", "clusters = {}\ncluster = \"../x\"\n");
+    let run = place.run(check).exits(1);
+    for problem in [
+        "`clusters` is of the server's side, and this is the agent's",
+        "bad cluster name `../x`",
+    ] {
+        assert!(run.stderr.contains(problem), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn the_stanza_loads_it_where_spire_has_no_agent_side_of_its_own() {
+    let agent = |arguments: &str| {
+        let mut words = vec!["spire", "config", "--output", "json"];
+        words.extend(arguments.split_whitespace());
+        let run = nameplate(&words).exits(0).json();
+        run["agent"].as_str().unwrap().to_owned()
+    };
+    let built_in = agent("--attestor k8s_psat");
+    assert!(!built_in.contains("plugin_cmd"), "{built_in}");
+    for (arguments, words) in [
+        (
+            "--attestor k8s_sat",
+            r#"["spire", "agent", "--attestor", "k8s_sat"]"#,
+        ),
+        (
+            "--attestor k8s_psat --agent-plugin",
+            r#"["spire", "agent", "--attestor", "k8s_psat"]"#,
+        ),
+        (
+            "--attestor k8s_psat --name edge",
+            r#"["spire", "agent", "--attestor", "k8s_psat", "--name", "edge"]"#,
+        ),
+    ] {
+        let stanza = agent(arguments);
+        let words = format!("plugin_args = {words}");
+        assert!(stanza.contains(&words), "{stanza}");
+    }
+}
