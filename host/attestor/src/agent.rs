@@ -116,7 +116,7 @@ impl AgentConfig {
             token,
         };
         // Strings alone always have a JSON form.
-        serde_json::to_vec(&payload).map_err(|_| TokenFileError::NotAToken { path: path() })
+        serde_json::to_vec(&payload).map_err(|_never| TokenFileError::NotAToken { path: path() })
     }
 }
 

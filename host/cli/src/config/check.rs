@@ -148,7 +148,7 @@ fn agent(file: &Path, data: PluginData, output: Output) -> Result<Exit, Failure>
     output.answer(&document, |out| {
         writeln!(out, "{GOOD}`{name}` is good{GOOD:#}")?;
         row(out, "cluster", &config.cluster)?;
-        row(out, "token", &config.token_path.display())
+        row(out, "token", config.token_path.display())
     })?;
     Ok(Exit::Done)
 }

@@ -33,7 +33,8 @@ async fn a_node_proves_itself_with_the_token_that_it_has_now() {
     refused(
         host.aid().await.unwrap_err(),
         Code::InvalidArgument,
-        "unable to load token from `agent.token`: No such file or directory (os error 2)",
+        "unable to load token from `agent.token`: cannot read `agent.token`: No such \
+         file or directory (os error 2)",
     );
     for token in ["first-canary", "second-canary"] {
         place.write("agent.token", &format!("{token}\n"));
