@@ -26,7 +26,7 @@ use crate::agent::AgentConfig;
 use crate::error::chain;
 use crate::namespace::AttestorName;
 use crate::spiffe_id::TrustDomain;
-use nameplate_evidence::{ClusterTrust, Method};
+use nameplate_evidence::{Cluster, Method};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -67,15 +67,16 @@ pub struct AttestorConfig {
     pub naming: NamingConfig,
     /// Whether every token serves once.
     pub one_time_tokens: bool,
-    /// Who is trusted to vouch for them; at least one.
+    /// Who is trusted to vouch for them; at least one, but for `k8s_psat`,
+    /// which SPIRE lets be without.
     pub clusters: Vec<ClusterConfig>,
 }
 
 /// A cluster whose tokens are trusted.
 #[derive(Debug)]
 pub struct ClusterConfig {
-    /// What its tokens are verified against, keys loaded.
-    pub trust: ClusterTrust,
+    /// How its tokens are verified: keys loaded, API server found.
+    pub trust: Cluster,
     /// How its nodes are named; the attestor's way when there is none.
     pub naming: Option<NamingConfig>,
 }

@@ -3,7 +3,7 @@
 use crate::config::{AttestorConfig, Config, NamingConfig, Problem, Problems};
 use crate::namespace::Namespace;
 use crate::naming::{Naming, NamingError};
-use nameplate_evidence::{Binding, Cluster, Method, TokenVerifier};
+use nameplate_evidence::{Method, TokenVerifier};
 use nameplate_policy::{LoadError, PolicyRequest, PolicySource, Sandbox};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -107,13 +107,12 @@ impl Generation {
                     trust_domain: config.trust_domain.clone(),
                     attestor: attestor.name.clone(),
                 },
-                verifier: TokenVerifier::new(attestor.clusters.iter().map(|cluster| Cluster {
-                    binding: match attestor.method {
-                        Method::K8sSat => Binding::Any,
-                        Method::K8sPsat => Binding::Pod,
-                    },
-                    ..Cluster::from(cluster.trust.clone())
-                })),
+                verifier: TokenVerifier::new(
+                    attestor
+                        .clusters
+                        .iter()
+                        .map(|cluster| cluster.trust.clone()),
+                ),
                 naming,
                 by_cluster,
                 method: attestor.method,

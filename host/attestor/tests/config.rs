@@ -158,26 +158,43 @@ mod model {
         assert_eq!(config.files, files.map(|file| folder().join(file)));
     }
 
+    #[expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+    fn keys(cluster: &nameplate_evidence::Cluster) -> &nameplate_evidence::KeySet {
+        match &cluster.proof.local().unwrap().keys {
+            nameplate_evidence::TrustedKeys::Fixed(keys) => keys,
+            nameplate_evidence::TrustedKeys::Followed(_) => panic!("the keys are in a file"),
+        }
+    }
+
     #[test]
     fn trust_is_what_was_written() {
         let config = good();
         let production = &config.attestors[0].clusters[0].trust;
-        assert_eq!(production.keys.len(), 1);
+        assert_eq!(keys(production).len(), 1);
         assert_eq!(
             production.allowed,
             ["spire:spire-agent", "edge:agent"].map(|a| a.parse().unwrap())
         );
         assert_eq!(
-            production.issuer.as_deref(),
+            production.proof.local().unwrap().issuer.as_deref(),
             Some("https://kubernetes.default.svc.cluster.local")
         );
-        assert_eq!(production.audience, ["spire-server", "other"]);
-        assert_eq!(production.leeway, Duration::from_secs(30));
-        assert!(!production.allow_unexpiring_tokens);
+        assert_eq!(
+            production.proof.local().unwrap().audience,
+            ["spire-server", "other"]
+        );
+        assert_eq!(
+            production.proof.local().unwrap().leeway,
+            Duration::from_secs(30)
+        );
+        assert!(!production.proof.local().unwrap().allow_unexpiring_tokens);
         assert_eq!(production.ca_thumbprint.as_ref().map(String::len), Some(64));
         let staging = &config.attestors[0].clusters[1].trust;
-        assert_eq!(staging.keys.len(), 1);
-        assert_eq!(staging.leeway, Duration::from_secs(300));
+        assert_eq!(keys(staging).len(), 1);
+        assert_eq!(
+            staging.proof.local().unwrap().leeway,
+            Duration::from_secs(300)
+        );
         assert_eq!(staging.ca_thumbprint, None);
     }
 
@@ -211,9 +228,41 @@ mod model {
         );
         let plain = &config.attestors[1].naming;
         assert!(matches!(&plain.source, PolicySource::Builtin(name) if name == "uuid"));
-        assert_eq!(plain.settings, serde_json::json!({}));
+        // SPIRE's selectors, whatever else a bound token proves.
+        assert_eq!(
+            plain.settings,
+            serde_json::json!({ "selectors": ["cluster", "agent_ns", "agent_sa"] })
+        );
         assert_eq!(plain.envelope, Envelope::default());
         assert_eq!(plain.limits, Limits::default());
+    }
+
+    #[test]
+    fn spires_other_shape_of_an_id_is_a_template() {
+        let text = r#"
+            trust_domain = "example.org"
+            [attestors.k8s_psat.clusters.production]
+            service_account_allow_list = ["spire:spire-agent"]
+            use_pod_uid_for_agent_id = true
+        "#;
+        let config = super::Config::from_toml(text, "inline", &folder()).unwrap();
+        let cluster = &config.attestors[0].clusters[0];
+        let naming = cluster.naming.as_ref().unwrap();
+        assert!(matches!(&naming.source, PolicySource::Builtin(name) if name == "template"));
+        assert_eq!(
+            naming.settings,
+            serde_json::json!({ "path": ["{cluster}", "pod", "{pod_uid}"] })
+        );
+        // And what SPIRE does when nothing is said: review, lookup, its audience.
+        assert!(cluster.trust.proof.local().is_none());
+        assert!(matches!(
+            &cluster.trust.proof,
+            nameplate_evidence::Proof::Review(review) if review.audience == ["spire-server"]
+        ));
+        assert!(matches!(
+            cluster.trust.binding,
+            nameplate_evidence::Binding::LookedUp(_)
+        ));
     }
 
     #[test]

@@ -91,6 +91,17 @@ pub struct Lookup {
     pub pod_labels: Vec<String>,
 }
 
+impl Proof {
+    /// Verification by keys, when that is how it is proven.
+    #[must_use]
+    pub fn local(&self) -> Option<&LocalProof> {
+        match self {
+            Self::Local(local) => Some(local),
+            Self::Review(_) => None,
+        }
+    }
+}
+
 impl From<ClusterTrust> for Cluster {
     /// A cluster trusted by keys held here, its tokens bound to anything.
     fn from(trust: ClusterTrust) -> Self {

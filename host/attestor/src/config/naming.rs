@@ -40,6 +40,11 @@ pub struct PolicyPlace {
 }
 
 impl PolicyPlace {
+    /// Whether a policy was written, and is not the method's default.
+    pub(super) fn is_written(&self) -> bool {
+        self.source.is_some() || self.settings.is_some()
+    }
+
     /// Place of `source`.
     pub fn source(&self) -> Option<Range<usize>> {
         self.source.clone().or_else(|| self.policy.clone())

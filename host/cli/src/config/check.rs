@@ -10,7 +10,7 @@ use nameplate_attestor::config::{
     AttestorConfig, ClusterConfig, Config, PluginData, Problem, Problems, Source,
 };
 use nameplate_attestor::{AgentConfig, Generation, Naming, PolicyLabel, chain};
-use nameplate_evidence::Method;
+use nameplate_evidence::{Binding, Method, Proof, TrustedKeys};
 use nameplate_policy::Sandbox;
 use serde::Serialize;
 use serde_json::json;
@@ -195,7 +195,9 @@ struct PolicySummary<'a> {
 #[derive(Debug, Serialize)]
 struct ClusterSummary<'a> {
     name: &'a str,
+    verification: &'static str,
     keys: Vec<String>,
+    looked_up: bool,
     service_accounts: Vec<String>,
     issuer: Option<&'a str>,
     audience: &'a [String],
@@ -255,17 +257,30 @@ impl<'a> PolicySummary<'a> {
 impl<'a> ClusterSummary<'a> {
     fn new(config: &'a ClusterConfig, generation: &'a Generation) -> Self {
         let trust = &config.trust;
+        let local = trust.proof.local();
+        let audience = match &trust.proof {
+            Proof::Local(local) => &local.audience,
+            Proof::Review(review) => &review.audience,
+        };
+        let keys = match local.map(|local| &local.keys) {
+            Some(TrustedKeys::Fixed(keys)) => {
+                keys.descriptions().map(|key| key.to_string()).collect()
+            }
+            Some(TrustedKeys::Followed(_)) | None => Vec::new(),
+        };
         Self {
             name: &trust.name,
-            keys: trust
-                .keys
-                .descriptions()
-                .map(|key| key.to_string())
-                .collect(),
+            verification: match local.map(|local| &local.keys) {
+                Some(TrustedKeys::Fixed(_)) => "local",
+                Some(TrustedKeys::Followed(_)) => "local, keys followed",
+                None => "review",
+            },
+            keys,
+            looked_up: matches!(trust.binding, Binding::LookedUp(_)),
             service_accounts: trust.allowed.iter().map(ToString::to_string).collect(),
-            issuer: trust.issuer.as_deref(),
-            audience: &trust.audience,
-            allow_unexpiring_tokens: trust.allow_unexpiring_tokens,
+            issuer: local.and_then(|local| local.issuer.as_deref()),
+            audience,
+            allow_unexpiring_tokens: local.is_some_and(|local| local.allow_unexpiring_tokens),
             ca_thumbprint: trust.ca_thumbprint.as_deref(),
             policy: config
                 .naming
@@ -276,12 +291,18 @@ impl<'a> ClusterSummary<'a> {
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "\n  {HEADING}cluster `{}`{HEADING:#}", self.name)?;
-        let keys = self.keys.len();
-        row(
-            out,
-            "trusts",
-            format_args!("{keys} {}: {}", plural(keys, "key"), self.keys.join("; ")),
-        )?;
+        match (self.verification, self.keys.len()) {
+            ("local", keys) => row(
+                out,
+                "trusts",
+                format_args!("{keys} {}: {}", plural(keys, "key"), self.keys.join("; ")),
+            )?,
+            ("review", _) => row(out, "trusts", "its API server's TokenReview")?,
+            (_, _) => row(out, "trusts", "the keys that it publishes")?,
+        }
+        if self.looked_up {
+            row(out, "looked up", "pod and node, at its API server")?;
+        }
         row(
             out,
             "accounts",
@@ -289,9 +310,11 @@ impl<'a> ClusterSummary<'a> {
         )?;
         match self.issuer {
             Some(issuer) => row(out, "issuer", printable(issuer))?,
+            None if self.verification == "review" => {}
             None => row(out, "issuer", format_args!("{NOTE}not compared{NOTE:#}"))?,
         }
         match self.audience {
+            [] if self.verification == "review" => row(out, "audience", "the API server's own")?,
             [] => row(out, "audience", format_args!("{NOTE}not compared{NOTE:#}"))?,
             audience => row(out, "audience", printable(&audience.join(", ")))?,
         }

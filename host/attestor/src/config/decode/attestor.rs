@@ -111,7 +111,13 @@ fn default_naming(method: Method, place: PolicyPlace) -> NamingConfig {
             Method::K8sPsat => PolicySource::Builtin("node".to_owned()),
         },
         digest: None,
-        settings: serde_json::Value::Object(serde_json::Map::new()),
+        settings: match method {
+            // SPIRE's, whatever else a bound token proves.
+            Method::K8sSat => serde_json::json!({
+                "selectors": ["cluster", "agent_ns", "agent_sa"],
+            }),
+            Method::K8sPsat => serde_json::json!({}),
+        },
         envelope: Envelope::default(),
         limits: Limits::default(),
         place,
@@ -142,6 +148,12 @@ fn clusters(
     let written = table.map("clusters");
     let entries = written.unwrap_or_default();
     let place = table.place();
+    if method == Method::K8sPsat && entries.is_empty() && !table.has("clusters") {
+        // SPIRE takes it, so an operator may have it.
+        let text = "no cluster is configured: no agent will attest";
+        table.note(Problem::warning(place, text));
+        return Some(Vec::new());
+    }
     if entries.is_empty() && (written.is_some() || !table.has("clusters")) {
         table.note(
             Problem::error(place, "configuration must have at least one cluster").with_help(

@@ -1,6 +1,9 @@
 //! One table under `clusters` of `k8s_sat` and `k8s_psat`: whose tokens are
 //! trusted, and for what.
 
+mod published;
+mod verification;
+
 use super::policy::naming;
 use super::reading::Reading;
 use super::table::{self, Field, TableReader};
@@ -10,11 +13,12 @@ use crate::config::{ClusterConfig, MAX_LEEWAY, NamingConfig};
 use crate::error::chain;
 use crate::spiffe_id::PathSegment;
 use nameplate_evidence::{
-    AllowedServiceAccount, ClusterTrust, KeySet, MAX_KEY_FILE_BYTES, MalformedServiceAccount,
-    Method, thumbprint_of_pem,
+    AllowedServiceAccount, Binding, Cluster, KeySet, LocalProof, MAX_KEY_FILE_BYTES,
+    MalformedServiceAccount, Method, Proof, ReviewProof, TrustedKeys, thumbprint_of_pem,
 };
 use std::error::Error;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// SPIRE's leeway for the times of a token.
@@ -39,10 +43,21 @@ pub(super) fn cluster(
         })
         .ok();
     table::read(reading, name, place, &entry.node, |table| {
-        let keys = keys(table, name);
+        let review = verification::is_by_review(table, method);
+        let api = verification::api(table, method, name, review);
+        let keys = if review {
+            verification::no_keys(table, method, name);
+            None
+        } else {
+            keys(table, name)
+        };
         let allowed = allowed(table, name);
-        let issuer = issuer(table, method, name);
-        let audience = audience(table, method, name);
+        let issuer = if review {
+            None
+        } else {
+            issuer(table, method, name)
+        };
+        let audience = audience(table, method, name, review);
         let ca_thumbprint = ca_thumbprint(table, name);
         let leeway = table
             .duration("leeway", Duration::ZERO..=MAX_LEEWAY)
@@ -52,22 +67,37 @@ pub(super) fn cluster(
             // A projected token ends.
             Method::K8sPsat => false,
         };
-        let naming = naming(table, attestor, None, least_id_bytes);
-        match method {
-            Method::K8sSat => token_review(table, name),
-            Method::K8sPsat => verification(table, name),
-        }
-        table.renamed("service_account_whitelist", "service_account_allow_list");
-        Some(ClusterConfig {
-            trust: ClusterTrust {
-                name: segment?.as_str().to_owned(),
+        let by_pod = (method == Method::K8sPsat)
+            .then(|| verification::naming_by_pod(table, attestor))
+            .flatten();
+        let base = by_pod.as_ref().unwrap_or(attestor);
+        let naming = naming(table, base, None, least_id_bytes).or(by_pod);
+        let proof = if review {
+            Proof::Review(ReviewProof {
+                api: Arc::clone(api.as_ref()?) as _,
+                audience,
+            })
+        } else {
+            Proof::Local(LocalProof {
                 keys: keys?,
-                allowed: allowed?,
                 issuer,
                 audience,
                 leeway,
                 allow_unexpiring_tokens,
+            })
+        };
+        let binding = match method {
+            Method::K8sSat => Binding::Any,
+            Method::K8sPsat => verification::binding(table, name, api),
+        };
+        table.renamed("service_account_whitelist", "service_account_allow_list");
+        Some(ClusterConfig {
+            trust: Cluster {
+                name: segment?.as_str().to_owned(),
+                allowed: allowed?,
                 ca_thumbprint,
+                proof,
+                binding,
             },
             naming,
         })
@@ -75,33 +105,45 @@ pub(super) fn cluster(
     .flatten()
 }
 
-fn keys(table: &mut TableReader<'_, '_>, name: &str) -> Option<KeySet> {
-    match (
-        table.entry("service_account_key_file"),
-        table.entry("jwks_file"),
-    ) {
-        (None, None) => {
+/// The keys that a cluster's tokens are verified with, from exactly one place.
+fn keys(table: &mut TableReader<'_, '_>, name: &str) -> Option<TrustedKeys> {
+    let discovery = table
+        .boolean("oidc_discovery")
+        .is_some_and(|discovery| discovery.value);
+    let given: Vec<&'static str> = ["service_account_key_file", "jwks_file", "jwks_url"]
+        .into_iter()
+        .filter(|key| table.entry(key).is_some())
+        .chain(discovery.then_some("oidc_discovery"))
+        .collect();
+    match given.as_slice() {
+        [] => {
             let place = table.place();
             let text = format!(
                 "cluster {} configuration missing service account key file",
                 quoted(name)
             );
             table.note(Problem::error(place, text).with_help(
-                "give `service_account_key_file` (PEM) or `jwks_file` (the cluster's JWKS)",
+                "give `service_account_key_file` (PEM), `jwks_file` (the cluster's JWKS), \
+                 `jwks_url` or `oidc_discovery = true`",
             ));
             None
         }
-        (Some(_), Some(second)) => {
-            let text = format!(
-                "cluster {} has both `service_account_key_file` and `jwks_file`",
-                quoted(name)
-            );
+        ["service_account_key_file"] => {
+            key_file(table, name, "service_account_key_file", KeySet::from_pem)
+                .map(TrustedKeys::Fixed)
+        }
+        ["jwks_file"] => {
+            key_file(table, name, "jwks_file", KeySet::from_jwks).map(TrustedKeys::Fixed)
+        }
+        ["jwks_url" | "oidc_discovery"] => published::keys(table, name, discovery),
+        [first, second, ..] => {
+            let place = table.entry(second).map(|entry| entry.key_span.clone());
+            let text = format!("cluster {} has both `{first}` and `{second}`", quoted(name));
             let help = "its keys come from exactly one of them";
-            table.note(Problem::error(second.key_span.clone(), text).with_help(help));
+            table.note(Problem::error(place, text).with_help(help));
             None
         }
-        (Some(_), None) => key_file(table, name, "service_account_key_file", KeySet::from_pem),
-        (None, Some(_)) => key_file(table, name, "jwks_file", KeySet::from_jwks),
+        [_] => None,
     }
 }
 
@@ -123,7 +165,7 @@ fn ca_thumbprint(table: &mut TableReader<'_, '_>, name: &str) -> Option<String> 
 }
 
 /// Reads and parses the file at `path`; a problem with it is one of this place.
-fn load<T, E: Error>(
+pub(super) fn load<T, E: Error>(
     table: &mut TableReader<'_, '_>,
     what: &str,
     path: Field<&str>,
@@ -193,12 +235,21 @@ fn issuer(table: &mut TableReader<'_, '_>, method: Method, name: &str) -> Option
     Some(table.string("issuer")?.value.to_owned())
 }
 
-fn audience(table: &mut TableReader<'_, '_>, method: Method, name: &str) -> Vec<String> {
+fn audience(
+    table: &mut TableReader<'_, '_>,
+    method: Method,
+    name: &str,
+    review: bool,
+) -> Vec<String> {
     let example = "spire-server";
     let help = format!("write `audience = [{example:?}]`");
     if !table.has("audience") && method == Method::K8sPsat {
         // SPIRE's default.
         return vec![example.to_owned()];
+    }
+    if !table.has("audience") && review {
+        // The API server's own.
+        return Vec::new();
     }
     if !table.has("audience") {
         let place = table.place();
@@ -212,7 +263,7 @@ fn audience(table: &mut TableReader<'_, '_>, method: Method, name: &str) -> Vec<
     let Some(list) = table.strings("audience", example) else {
         return Vec::new();
     };
-    if list.value.is_empty() {
+    if list.value.is_empty() && !review {
         // It could be taken for "no audience is checked" or for "no token is accepted".
         table.note(Problem::error(list.span, "`audience` has no entry").with_help(help));
     }
@@ -234,80 +285,4 @@ fn allow_unexpiring_tokens(table: &mut TableReader<'_, '_>, name: &str) -> bool 
         table.note(Problem::warning(allow.span, text));
     }
     allow.value
-}
-
-/// SPIRE's keys for asking the cluster's API server.
-fn token_review(table: &mut TableReader<'_, '_>, name: &str) {
-    let unavailable = |span| {
-        let text = format!(
-            "cluster {} asks for TokenReview, which is not available yet",
-            quoted(name)
-        );
-        Problem::error(span, text)
-            .with_help("give the cluster's keys in `service_account_key_file` or `jwks_file`")
-    };
-    // What SPIRE's users have written out asks for nothing.
-    if let Some(review) = table
-        .boolean("use_token_review_api_validation")
-        .filter(|review| review.value)
-    {
-        table.note(unavailable(review.span));
-    }
-    if let Some(entry) = table.entry("kube_config_file") {
-        table.note(unavailable(entry.key_span.clone()));
-    }
-}
-
-/// How the tokens of `k8s_psat` are verified. SPIRE's way, asking the API
-/// server, is the default and is not available yet, so the other must be
-/// chosen in writing: one day a file without the key will mean what it means
-/// in SPIRE.
-fn verification(table: &mut TableReader<'_, '_>, name: &str) {
-    let help = "write `verification = \"local\"`: the token is verified with the cluster's \
-                keys, and the cluster is not asked";
-    let review = |span| {
-        let text = format!(
-            "cluster {} is verified by TokenReview (`verification = \"review\"`, the default), \
-             which is not available yet",
-            quoted(name)
-        );
-        Problem::error(span, text).with_help(help)
-    };
-    if table.has("verification") {
-        match table.string("verification") {
-            Some(written) if written.value == "review" => table.note(review(Some(written.span))),
-            Some(written) if written.value != "local" => {
-                let text = format!("unknown verification {}", quoted(written.value));
-                let known = "known are `review` and `local`";
-                table.note(Problem::error(written.span, text).with_help(known));
-            }
-            Some(_) | None => {}
-        }
-    } else {
-        let place = table.place();
-        table.note(review(place));
-    }
-    for key in [
-        "kube_config_file",
-        "allowed_node_label_keys",
-        "allowed_pod_label_keys",
-    ] {
-        if let Some(entry) = table.entry(key) {
-            let text = format!(
-                "cluster {} has `{key}`, and reading from the API server is not available yet",
-                quoted(name)
-            );
-            table.note(Problem::error(entry.key_span.clone(), text));
-        }
-    }
-    if let Some(by_pod) = table
-        .boolean("use_pod_uid_for_agent_id")
-        .filter(|by_pod| by_pod.value)
-    {
-        let text = "`use_pod_uid_for_agent_id` is said by a policy here";
-        table.note(Problem::error(by_pod.span, text).with_help(
-            "write `policy = { source = \"builtin:template\", settings = { path = \
-             [\"{cluster}\", \"pod\", \"{pod_uid}\"] } }`",
-        ));
-    }
 }

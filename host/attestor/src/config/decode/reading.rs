@@ -31,6 +31,11 @@ impl Reading {
         self.problems.push(problem);
     }
 
+    /// Where a file is that is read whenever it is needed, and so not watched.
+    pub(super) fn path(&self, path: &Path) -> PathBuf {
+        self.base.join(path)
+    }
+
     /// Notes a file that the configuration names, and says where it is.
     pub(super) fn file(&mut self, path: &Path) -> PathBuf {
         let path = self.base.join(path);

@@ -1,0 +1,90 @@
+//! Keys that a cluster publishes, and how they are followed.
+
+use super::super::table::TableReader;
+use super::load;
+use crate::config::problem::{Problem, quoted};
+use crate::error::chain;
+use nameplate_evidence::TrustedKeys;
+use nameplate_kubernetes::{KeyLocation, Published, PublishedKeys};
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Age at which a set is fetched again.
+const DEFAULT_REFRESH: Duration = Duration::from_secs(5 * 60);
+
+/// Age at which a set that could not be fetched again is given up.
+const DEFAULT_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Least time between two fetches, whatever peers send.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// The keys under `jwks_url`, or those that OIDC discovery of `issuer` finds.
+pub(super) fn keys(
+    table: &mut TableReader<'_, '_>,
+    name: &str,
+    discovery: bool,
+) -> Option<TrustedKeys> {
+    let (location, place) = if discovery {
+        if !table.has("issuer") {
+            let place = table.place();
+            let text = format!(
+                "cluster {} discovers its keys, and has no `issuer`",
+                quoted(name)
+            );
+            table.note(Problem::error(place, text));
+            return None;
+        }
+        let issuer = table.string("issuer")?;
+        let location = KeyLocation::Discovery {
+            issuer: issuer.value.to_owned(),
+        };
+        (location, issuer.span)
+    } else {
+        let url = table.string("jwks_url")?;
+        (KeyLocation::Jwks(url.value.to_owned()), url.span)
+    };
+    let ca_pem = if table.has("jwks_ca_file") {
+        let path = table.string("jwks_ca_file")?;
+        let what = format!("cluster {} CA of its keys' publisher", quoted(name));
+        let copy = |pem: &[u8]| Ok::<_, Infallible>(pem.to_vec());
+        Some(load(table, &what, path, copy)?)
+    } else {
+        None
+    };
+    let bearer_token_file = table
+        .string("jwks_token_file")
+        .map(|path| table.reading().path(Path::new(path.value)));
+    let refresh = table
+        .duration(
+            "jwks_refresh",
+            Duration::from_secs(10)..=Duration::from_secs(24 * 60 * 60),
+        )
+        .map_or(DEFAULT_REFRESH, |refresh| refresh.value);
+    let max_age = table
+        .duration(
+            "jwks_max_age",
+            refresh..=Duration::from_secs(30 * 24 * 60 * 60),
+        )
+        .map_or(DEFAULT_MAX_AGE, |age| age.value);
+    let published = Published {
+        location,
+        ca_pem,
+        bearer_token_file,
+        refresh,
+        max_age,
+        retry: RETRY,
+    };
+    PublishedKeys::new(published)
+        .map_err(|error| {
+            let text = format!(
+                "cluster {} cannot follow its keys: {}",
+                quoted(name),
+                chain(&error)
+            );
+            table.note(Problem::error(place, text));
+        })
+        .ok()
+        .map(|keys| TrustedKeys::Followed(Arc::new(keys)))
+}

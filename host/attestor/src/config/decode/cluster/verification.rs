@@ -1,0 +1,170 @@
+//! Who says that a token is good, the API server or its keys, and what else
+//! the API server is asked.
+
+use super::super::table::TableReader;
+use crate::config::NamingConfig;
+use crate::config::problem::{Problem, quoted};
+use crate::error::chain;
+use nameplate_evidence::{Binding, Lookup, Method};
+use nameplate_kubernetes::{Access, ApiServer};
+use nameplate_policy::PolicySource;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Whether tokens are reviewed by the API server: SPIRE's way with `k8s_psat`,
+/// and with `k8s_sat` where it is asked for.
+pub(super) fn is_by_review(table: &mut TableReader<'_, '_>, method: Method) -> bool {
+    match method {
+        Method::K8sSat => table
+            .boolean("use_token_review_api_validation")
+            .is_some_and(|review| review.value),
+        Method::K8sPsat => {
+            if !table.has("verification") {
+                return true;
+            }
+            let Some(written) = table.string("verification") else {
+                return true;
+            };
+            match written.value {
+                "local" => false,
+                "review" => true,
+                unknown => {
+                    let text = format!("unknown verification {}", quoted(unknown));
+                    let known = "known are `review` and `local`";
+                    table.note(Problem::error(written.span, text).with_help(known));
+                    true
+                }
+            }
+        }
+    }
+}
+
+/// The API server, where it is asked anything.
+pub(super) fn api(
+    table: &mut TableReader<'_, '_>,
+    method: Method,
+    name: &str,
+    review: bool,
+) -> Option<Arc<ApiServer>> {
+    let lookup = method == Method::K8sPsat
+        && !review
+        && table.boolean("lookup").is_some_and(|lookup| lookup.value);
+    if review && method == Method::K8sPsat && table.has("lookup") {
+        let looked_up = table.boolean("lookup");
+        if let Some(no) = looked_up.filter(|lookup| !lookup.value) {
+            let text = "`lookup = false` needs `verification = \"local\"`: a review always looks \
+                        the pod up, as SPIRE does";
+            table.note(Problem::error(no.span, text));
+        }
+    }
+    let entry = table.entry("kube_config_file");
+    if !review && !lookup {
+        if let Some(entry) = entry.filter(|entry| entry.node.value.as_str() != Some("")) {
+            let text = format!(
+                "cluster {} has `kube_config_file`, and nothing is asked of its API server",
+                quoted(name)
+            );
+            table.note(Problem::warning(entry.key_span.clone(), text));
+        }
+        return None;
+    }
+    // SPIRE takes an empty path for none.
+    let written = entry.filter(|entry| entry.node.value.as_str() != Some(""));
+    let access = match written {
+        Some(_) => {
+            let path = table.string("kube_config_file")?;
+            Access::Kubeconfig(table.reading().file(Path::new(path.value)))
+        }
+        None => Access::InCluster,
+    };
+    ApiServer::new(access)
+        .map_err(|error| {
+            let text = format!(
+                "cluster {} cannot be asked: {}",
+                quoted(name),
+                chain(&error)
+            );
+            let place =
+                written.map_or_else(|| table.place(), |entry| Some(entry.node.span.clone()));
+            table.note(Problem::error(place, text));
+        })
+        .ok()
+        .map(Arc::new)
+}
+
+/// A review needs no keys, and an operator who gives some may think that they
+/// are looked at.
+pub(super) fn no_keys(table: &mut TableReader<'_, '_>, method: Method, name: &str) {
+    let help = match method {
+        Method::K8sSat => "it is used without `use_token_review_api_validation`",
+        Method::K8sPsat => "`verification = \"local\"` uses it",
+    };
+    for key in [
+        "service_account_key_file",
+        "jwks_file",
+        "jwks_url",
+        "oidc_discovery",
+        "issuer",
+    ] {
+        if let Some(entry) = table.entry(key) {
+            let text = format!(
+                "cluster {} has `{key}`, and its tokens are reviewed by its API server",
+                quoted(name)
+            );
+            let problem = Problem::warning(entry.key_span.clone(), text);
+            table.note(problem.with_help(help));
+        }
+    }
+}
+
+/// What a projected token must be bound to.
+pub(super) fn binding(
+    table: &mut TableReader<'_, '_>,
+    name: &str,
+    api: Option<Arc<ApiServer>>,
+) -> Binding {
+    let mut labels = |key: &'static str| -> Vec<String> {
+        let Some(list) = table.strings(key, "topology.kubernetes.io/zone") else {
+            return Vec::new();
+        };
+        if api.is_none() && !list.value.is_empty() {
+            let text = format!(
+                "cluster {} has `{key}`, and no label is read from its API server",
+                quoted(name)
+            );
+            table.note(Problem::error(list.span, text).with_help("write `lookup = true`"));
+        }
+        let keys = list.value.into_iter();
+        keys.map(|key| key.value.to_owned()).collect()
+    };
+    let node_labels = labels("allowed_node_label_keys");
+    let pod_labels = labels("allowed_pod_label_keys");
+    match api {
+        Some(api) => Binding::LookedUp(Lookup {
+            api,
+            node_labels,
+            pod_labels,
+        }),
+        None => Binding::Pod,
+    }
+}
+
+/// SPIRE's other ID shape, `<cluster>/pod/<pod UID>`, where it is asked for.
+pub(super) fn naming_by_pod(
+    table: &mut TableReader<'_, '_>,
+    attestor: &NamingConfig,
+) -> Option<NamingConfig> {
+    let asked = table
+        .boolean("use_pod_uid_for_agent_id")
+        .filter(|asked| asked.value)?;
+    if table.has("policy") || attestor.place.is_written() {
+        let text = "`use_pod_uid_for_agent_id` and `policy` both say how agents are named";
+        table.note(Problem::error(asked.span, text).with_help("leave one of them out"));
+        return None;
+    }
+    Some(NamingConfig {
+        source: PolicySource::Builtin("template".to_owned()),
+        settings: serde_json::json!({ "path": ["{cluster}", "pod", "{pod_uid}"] }),
+        ..attestor.clone()
+    })
+}

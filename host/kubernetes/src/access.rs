@@ -1,0 +1,109 @@
+//! Where an API server is, and with which credential it is asked.
+//!
+//! Trusts the operator's kubeconfig to name the server and the credential, but
+//! refuses one that would send a token unprotected or by way of another host.
+
+use crate::file;
+use crate::words;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use nameplate_evidence::ApiError;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How an API server is found.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// By the service account that Kubernetes mounts into every pod.
+    InCluster,
+    /// By the current context of a kubeconfig.
+    Kubeconfig(PathBuf),
+}
+
+/// What a client was made of: the kubeconfig and the files it names.
+pub(crate) type Fingerprint = [u8; 32];
+
+impl Access {
+    /// A hash of what a client would be made of now. Kubernetes' own mounts
+    /// are followed by the client itself, and not part of it.
+    pub(crate) fn fingerprint(&self) -> Result<Fingerprint, ApiError> {
+        let mut hash = Sha256::new();
+        if let Self::Kubeconfig(path) = self {
+            hash.update(file::read(path)?);
+            for path in files(&kubeconfig(path)?) {
+                hash.update(file::read(Path::new(&path))?);
+            }
+        }
+        Ok(hash.finalize().into())
+    }
+
+    /// A client, without a connection yet. To be called on this room's threads.
+    pub(crate) async fn client(&self) -> Result<Client, ApiError> {
+        let mut config = match self {
+            Self::InCluster => Config::incluster().map_err(|error| unusable(&error))?,
+            Self::Kubeconfig(path) => {
+                let kubeconfig = kubeconfig(path)?;
+                if kubeconfig
+                    .clusters
+                    .iter()
+                    .filter_map(|named| named.cluster.as_ref())
+                    .any(|cluster| cluster.proxy_url.is_some())
+                {
+                    return Err(refused("asks for a proxy"));
+                }
+                Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+                    .await
+                    .map_err(|error| unusable(&error))?
+            }
+        };
+        if config.cluster_url.scheme_str() != Some("https") {
+            return Err(refused("names a server without https"));
+        }
+        if config.accept_invalid_certs {
+            return Err(refused("asks for `insecure-skip-tls-verify`"));
+        }
+        // Taken from the environment where the kubeconfig has none.
+        config.proxy_url = None;
+        config.default_retry = false;
+        config.connect_timeout = Some(Duration::from_secs(5));
+        Client::try_from(config).map_err(|error| unusable(&error))
+    }
+}
+
+fn kubeconfig(path: &Path) -> Result<Kubeconfig, ApiError> {
+    // Bounded and a regular file, which the reader below does not look for.
+    file::read(path)?;
+    Kubeconfig::read_from(path).map_err(|_unquoted| ApiError::NotConfigured {
+        // Its error may quote the file, which holds credentials.
+        what: format!("`{}` is not a kubeconfig", path.display()),
+    })
+}
+
+/// The credentials that a kubeconfig names. A token file is read anew by the
+/// client itself.
+fn files(kubeconfig: &Kubeconfig) -> Vec<String> {
+    let clusters = kubeconfig
+        .clusters
+        .iter()
+        .filter_map(|named| named.cluster.as_ref()?.certificate_authority.clone());
+    let users = kubeconfig
+        .auth_infos
+        .iter()
+        .filter_map(|named| named.auth_info.as_ref())
+        .flat_map(|user| [user.client_certificate.clone(), user.client_key.clone()])
+        .flatten();
+    clusters.chain(users).collect()
+}
+
+fn refused(why: &str) -> ApiError {
+    ApiError::NotConfigured {
+        what: format!("the kubeconfig {why}"),
+    }
+}
+
+fn unusable(error: &(dyn std::error::Error + 'static)) -> ApiError {
+    ApiError::NotConfigured {
+        what: words::chain(error),
+    }
+}

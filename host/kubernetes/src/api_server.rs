@@ -1,0 +1,184 @@
+//! An API server that is asked about tokens, pods and nodes.
+
+use crate::access::{Access, Fingerprint};
+use crate::name::ObjectName;
+use crate::objects::{NodeAnswer, PodAnswer, ReviewAnswer};
+use crate::shared::Shared;
+use crate::waiting::wait;
+use crate::{answer, words};
+use http::{Method, Request};
+use kube::Client;
+use nameplate_evidence::{ApiError, ClusterApi, NodeRecord, Patience, PodRecord, TokenReview};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// An API server.
+///
+/// A kubeconfig, and what it names, is looked at before every request: when it
+/// has changed, the next request is made with what it says now. The
+/// credentials of a pod are read anew within a minute of their rotation, and
+/// at once when the API server refuses the old ones.
+#[derive(Debug, Clone)]
+pub struct ApiServer {
+    connection: Arc<Connection>,
+}
+
+struct Connection {
+    access: Access,
+    client: Mutex<Option<(Fingerprint, Client)>>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request and what must not stand in an error about it.
+#[derive(Clone)]
+struct Ask {
+    method: Method,
+    path: String,
+    body: Vec<u8>,
+    secret: String,
+}
+
+impl ApiServer {
+    /// The API server that `access` finds; shared by all who ask the same one.
+    /// No request is made.
+    ///
+    /// # Errors
+    /// [`ApiError::NotConfigured`] when a kubeconfig cannot be used.
+    pub fn new(access: Access) -> Result<Self, ApiError> {
+        static KNOWN: Shared<Access, Connection> = Shared::new();
+        if let Access::Kubeconfig(_) = access {
+            let candidate = access.clone();
+            wait(
+                &Patience::until(Instant::now() + Duration::from_secs(30)),
+                async move { candidate.client().await },
+            )?;
+        }
+        let connection = KNOWN.get(&access, || {
+            Ok::<_, ApiError>(Connection {
+                access: access.clone(),
+                client: Mutex::new(None),
+            })
+        })?;
+        Ok(Self { connection })
+    }
+
+    fn ask<T: DeserializeOwned + Send + 'static>(
+        &self,
+        ask: Ask,
+        patience: &Patience,
+    ) -> Result<T, ApiError> {
+        let connection = Arc::clone(&self.connection);
+        wait(patience, async move {
+            let body = match connection.send(&ask, false).await {
+                // The credential may have been replaced this moment.
+                Err(ApiError::Unauthorized { .. }) => connection.send(&ask, true).await,
+                other => other,
+            }?;
+            answer::json(&body)
+        })
+    }
+
+    fn get<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: String,
+        patience: &Patience,
+    ) -> Result<T, ApiError> {
+        let ask = Ask {
+            method: Method::GET,
+            path,
+            body: Vec::new(),
+            secret: String::new(),
+        };
+        self.ask(ask, patience)
+    }
+}
+
+impl Connection {
+    async fn send(&self, ask: &Ask, anew: bool) -> Result<hyper::body::Bytes, ApiError> {
+        let client = self.client(anew).await?;
+        let request = Request::builder()
+            .method(&ask.method)
+            .uri(&ask.path)
+            .header(http::header::ACCEPT, "application/json")
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(kube::client::Body::from(ask.body.clone()))
+            .map_err(|_unquoted| ApiError::Malformed {
+                what: "the request cannot be written".to_owned(),
+            })?;
+        let answer = client
+            .send(request)
+            .await
+            .map_err(|error| ApiError::Unreachable {
+                what: words::clean(&words::chain(&error), &ask.secret),
+            })?;
+        answer::read(answer, &ask.secret).await
+    }
+
+    /// The client for what the configuration says now.
+    async fn client(&self, anew: bool) -> Result<Client, ApiError> {
+        let fingerprint = self.access.fingerprint()?;
+        if !anew
+            && let Some((known, client)) = &*self.known()
+            && *known == fingerprint
+        {
+            return Ok(client.clone());
+        }
+        let client = self.access.client().await?;
+        *self.known() = Some((fingerprint, client.clone()));
+        Ok(client)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Option<(Fingerprint, Client)>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClusterApi for ApiServer {
+    fn review(
+        &self,
+        token: &str,
+        audiences: &[String],
+        patience: &Patience,
+    ) -> Result<TokenReview, ApiError> {
+        let object = json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "spec": { "token": token, "audiences": audiences },
+        });
+        let ask = Ask {
+            method: Method::POST,
+            path: "/apis/authentication.k8s.io/v1/tokenreviews".to_owned(),
+            body: object.to_string().into_bytes(),
+            secret: token.to_owned(),
+        };
+        let answer: ReviewAnswer = self.ask(ask, patience)?;
+        answer.review(|text| words::clean(text, token))
+    }
+
+    fn pod(&self, namespace: &str, name: &str, patience: &Patience) -> Result<PodRecord, ApiError> {
+        let namespace = ObjectName::parse("namespace", namespace)?;
+        let pod = ObjectName::parse("pod", name)?;
+        let path = format!(
+            "/api/v1/namespaces/{}/pods/{}",
+            namespace.as_str(),
+            pod.as_str()
+        );
+        self.get::<PodAnswer>(path, patience)?.pod(name)
+    }
+
+    fn node(&self, name: &str, patience: &Patience) -> Result<NodeRecord, ApiError> {
+        let node = ObjectName::parse("node", name)?;
+        let path = format!("/api/v1/nodes/{}", node.as_str());
+        self.get::<NodeAnswer>(path, patience)?.node(name)
+    }
+}

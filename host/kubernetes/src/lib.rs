@@ -1,0 +1,65 @@
+//! Asks Kubernetes API servers, and whoever publishes a cluster's keys.
+//!
+//! The evidence room decides and has no network; this room has the network and
+//! decides nothing. It implements the two traits the evidence room asks
+//! through:
+//!
+//! | type | is a | talks to |
+//! |---|---|---|
+//! | [`ApiServer`] | [`ClusterApi`](nameplate_evidence::ClusterApi) | an API server, found by [`Access`] |
+//! | [`PublishedKeys`] | [`KeySource`](nameplate_evidence::KeySource) | a JWK Set, named or found by OIDC discovery |
+//!
+//! ```no_run
+//! # use std::{error::Error, time::{Duration, Instant}};
+//! use nameplate_evidence::{ClusterApi, Patience};
+//! use nameplate_kubernetes::{Access, ApiServer};
+//!
+//! # fn example(token: &str) -> Result<(), Box<dyn Error>> {
+//! let server = ApiServer::new(Access::Kubeconfig("reviewer.kubeconfig".into()))?;
+//! let patience = Patience::until(Instant::now() + Duration::from_secs(5));
+//! let review = server.review(token, &["spire-server".to_owned()], &patience)?;
+//! println!("{}", review.authenticated);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What holds for every request
+//!
+//! - **https only, to the host that was configured.** No redirect is followed,
+//!   and neither `HTTPS_PROXY` nor its relatives are looked at: a token goes to
+//!   no one but the one the operator named. A kubeconfig that asks for a proxy,
+//!   for plain http or for `insecure-skip-tls-verify` is refused.
+//! - **Bounded.** Of an answer at most [`MAX_ANSWER_BYTES`] are read. A request
+//!   ends with the caller's patience, a fetch of keys after 10 s.
+//! - **Asked once.** Nothing is tried again, but for one second try with
+//!   credentials read anew after an API server answered 401.
+//! - **Quiet.** A token stands in no error, no log and no `Debug`. From an
+//!   answer that is an error, only the `message` of a Kubernetes `Status` is
+//!   repeated: at most 256 characters of printable ASCII, with whatever is
+//!   part of the token in question, or looks like any token, cut out.
+//!
+//! # Threads
+//!
+//! Callers block. The requests run on two threads of this room's own, started
+//! at the first one, so a caller may be any thread: a plain one, or one that
+//! belongs to another async runtime (which it then holds up).
+
+mod access;
+mod answer;
+mod api_server;
+mod file;
+mod location;
+mod name;
+mod objects;
+mod published;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod waiting;
+mod words;
+
+pub use access::Access;
+pub use answer::MAX_ANSWER_BYTES;
+pub use api_server::ApiServer;
+pub use location::{KeyLocation, Published};
+pub use published::{KeysStatus, PublishedKeys};
