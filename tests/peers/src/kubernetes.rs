@@ -1,0 +1,282 @@
+//! An API server with its etcd, and the objects of a cluster.
+
+use crate::process::{Running, eventually, free_port};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
+};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tokio::runtime::Runtime;
+
+/// What the API server calls itself in tokens.
+const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+
+/// A cluster without nodes that run: etcd and an API server.
+#[derive(Debug)]
+pub struct Cluster {
+    bin: PathBuf,
+    work: PathBuf,
+    port: u16,
+    runtime: Runtime,
+    _etcd: Running,
+    server: Option<Running>,
+}
+
+impl Cluster {
+    /// Starts it, with its files in `work`.
+    #[must_use]
+    pub fn start(bin: &Path, work: &Path) -> Self {
+        certificates(work);
+        let port = free_port();
+        let etcd = Running::start(
+            Command::new(bin.join("etcd")).current_dir(work).args([
+                "--name=peers",
+                "--data-dir=etcd",
+                "--logger=zap",
+                "--log-level=error",
+                // A name with a port is what etcd takes for a socket's.
+                "--listen-client-urls=unix://etcd.sock:1",
+                "--advertise-client-urls=http://127.0.0.1:0",
+                "--listen-peer-urls=http://127.0.0.1:0",
+                "--initial-advertise-peer-urls=http://127.0.0.1:0",
+                "--initial-cluster=peers=http://127.0.0.1:0",
+            ]),
+            &work.join("etcd.log"),
+        );
+        eventually("etcd listens", || work.join("etcd.sock:1").exists());
+        let mut cluster = Self {
+            bin: bin.to_owned(),
+            work: work.to_owned(),
+            port,
+            runtime: Runtime::new().unwrap(),
+            _etcd: etcd,
+            server: None,
+        };
+        cluster.write_kubeconfig(
+            "admin",
+            "client-certificate: admin.crt, client-key: admin.key",
+        );
+        cluster.start_server();
+        cluster.fill();
+        cluster
+    }
+
+    /// Starts the API server, again or for the first time.
+    pub fn start_server(&mut self) {
+        let file = |name: &str| self.work.join(name).display().to_string();
+        let mut server = Running::start(
+            Command::new(self.bin.join("kube-apiserver"))
+                .current_dir(&self.work)
+                .arg(format!("--etcd-servers=unix://{}", file("etcd.sock:1")))
+                .arg(format!("--secure-port={}", self.port))
+                .arg(format!("--client-ca-file={}", file("ca.crt")))
+                .arg(format!("--tls-cert-file={}", file("apiserver.crt")))
+                .arg(format!("--tls-private-key-file={}", file("apiserver.key")))
+                .arg(format!("--service-account-issuer={ISSUER}"))
+                .arg(format!(
+                    "--service-account-signing-key-file={}",
+                    file("sa.key")
+                ))
+                .arg(format!("--service-account-key-file={}", file("sa.pub")))
+                .args([
+                    "--bind-address=127.0.0.1",
+                    "--advertise-address=127.0.0.1",
+                    "--endpoint-reconciler-type=none",
+                    "--service-cluster-ip-range=10.0.0.0/24",
+                    "--authorization-mode=Node,RBAC",
+                    "--enable-admission-plugins=NodeRestriction",
+                ]),
+            &self.work.join("kube-apiserver.log"),
+        );
+        server.ready("the API server is ready", || {
+            self.runtime.block_on(async {
+                let Ok(client) = self.client().await else {
+                    return false;
+                };
+                let ready = http::Request::get("/readyz").body(Vec::new()).unwrap();
+                client.request_text(ready).await.is_ok()
+            })
+        });
+        self.server = Some(server);
+    }
+
+    /// Ends the API server.
+    pub fn stop_server(&mut self) {
+        self.server = None;
+    }
+
+    async fn client(&self) -> Result<Client, Box<dyn std::error::Error>> {
+        let kubeconfig = Kubeconfig::read_from(self.work.join("admin.kubeconfig"))?;
+        let options = KubeConfigOptions::default();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+        Ok(Client::try_from(config)?)
+    }
+
+    /// Asks as an administrator.
+    #[must_use]
+    pub fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        let content_type = match method {
+            "PATCH" => "application/merge-patch+json",
+            _ => "application/json",
+        };
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", content_type)
+            .body(if body.is_null() {
+                Vec::new()
+            } else {
+                body.to_string().into_bytes()
+            })
+            .unwrap();
+        self.runtime
+            .block_on(async { self.client().await.unwrap().request(request).await })
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    fn post(&self, path: &str, body: &Value) {
+        let _made = self.ask("POST", path, body);
+    }
+
+    /// The namespace, accounts, node and rights of an attestation.
+    fn fill(&self) {
+        self.post(
+            "/api/v1/namespaces",
+            &json!({"metadata": {"name": "spire"}}),
+        );
+        for account in ["spire-agent", "spire-server", "other"] {
+            self.post(
+                "/api/v1/namespaces/spire/serviceaccounts",
+                &json!({"metadata": {"name": account}}),
+            );
+        }
+        let labels = json!({"topology.kubernetes.io/zone": "eu-1a", "rack": "r7"});
+        self.post(
+            "/api/v1/nodes",
+            &json!({"metadata": {"name": "node-1", "labels": labels}}),
+        );
+        let rbac = "/apis/rbac.authorization.k8s.io/v1";
+        self.post(
+            &format!("{rbac}/clusterroles"),
+            &json!({"metadata": {"name": "reviewer"}, "rules": [
+                {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+                {"apiGroups": [""], "resources": ["pods", "nodes"], "verbs": ["get"]},
+            ]}),
+        );
+        self.post(
+            &format!("{rbac}/clusterrolebindings"),
+            &json!({
+                "metadata": {"name": "reviewer"},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "reviewer"},
+                "subjects": [{"kind": "ServiceAccount", "name": "spire-server", "namespace": "spire"}],
+            }),
+        );
+        let token = self.token("spire-server", &json!({"expirationSeconds": 3600}));
+        self.write_kubeconfig("reviewer", &format!("token: {token}"));
+        let jwks = self.ask("GET", "/openid/v1/jwks", &Value::Null);
+        fs::write(self.work.join("jwks.json"), jwks.to_string()).unwrap();
+    }
+
+    fn write_kubeconfig(&self, name: &str, user: &str) {
+        let text = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+             contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n\
+             clusters: [{{name: c, cluster: {{server: \"https://127.0.0.1:{}\", \
+             certificate-authority: ca.crt}}}}]\nusers: [{{name: u, user: {{{user}}}}}]\n",
+            self.port
+        );
+        fs::write(self.work.join(format!("{name}.kubeconfig")), text).unwrap();
+    }
+
+    /// Makes the pod `name` on `node-1`, as if it ran there; its UID.
+    #[must_use]
+    pub fn pod(&self, name: &str) -> String {
+        let pods = "/api/v1/namespaces/spire/pods";
+        let pod = self.ask(
+            "POST",
+            pods,
+            &json!({
+                "metadata": {"name": name, "labels": {"app": "spire-agent"}},
+                "spec": {"nodeName": "node-1", "serviceAccountName": "spire-agent",
+                    "terminationGracePeriodSeconds": 0,
+                    "containers": [{"name": "agent", "image": "none"}]},
+            }),
+        );
+        let status = json!({"status": {"phase": "Running", "hostIP": "10.1.2.3",
+            "hostIPs": [{"ip": "10.1.2.3"}], "podIP": "10.9.0.7"}});
+        let _patched = self.ask("PATCH", &format!("{pods}/{name}/status"), &status);
+        pod["metadata"]["uid"].as_str().unwrap().to_owned()
+    }
+
+    /// Removes a pod at once.
+    pub fn delete_pod(&self, name: &str) {
+        let path = format!("/api/v1/namespaces/spire/pods/{name}?gracePeriodSeconds=0");
+        let _deleted = self.ask("DELETE", &path, &Value::Null);
+    }
+
+    /// A token of `account`, as the kubelet asks for it.
+    #[must_use]
+    pub fn token(&self, account: &str, spec: &Value) -> String {
+        let path = format!("/api/v1/namespaces/spire/serviceaccounts/{account}/token");
+        let answer = self.ask("POST", &path, &json!({"spec": spec}));
+        answer["status"]["token"].as_str().unwrap().to_owned()
+    }
+
+    /// A token of `spire-agent` that is projected into the pod `name`.
+    #[must_use]
+    pub fn pod_token(&self, name: &str, uid: &str, audience: &str) -> String {
+        self.token(
+            "spire-agent",
+            &json!({"audiences": [audience], "expirationSeconds": 600, "boundObjectRef":
+                {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid}}),
+        )
+    }
+}
+
+/// A CA, who is signed by it, and the key of service accounts.
+fn certificates(work: &Path) {
+    let mut ca = CertificateParams::default();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    ca.distinguished_name.push(DnType::CommonName, "peers");
+    let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
+    let write = |name: &str, text: String| fs::write(work.join(name), text).unwrap();
+    write("ca.crt", ca.pem());
+    let issue = |name: &str, names: Vec<String>, organization: Option<&str>, usage| {
+        let key = KeyPair::generate().unwrap();
+        let mut leaf = CertificateParams::new(names).unwrap();
+        leaf.distinguished_name.push(DnType::CommonName, name);
+        if let Some(organization) = organization {
+            leaf.distinguished_name
+                .push(DnType::OrganizationName, organization);
+        }
+        leaf.extended_key_usages = vec![usage];
+        write(
+            &format!("{name}.crt"),
+            leaf.signed_by(&key, &ca).unwrap().pem(),
+        );
+        write(&format!("{name}.key"), key.serialize_pem());
+    };
+    let names = ["localhost", "127.0.0.1"].map(str::to_owned).to_vec();
+    issue(
+        "apiserver",
+        names,
+        None,
+        ExtendedKeyUsagePurpose::ServerAuth,
+    );
+    let admin = Some("system:masters");
+    issue(
+        "admin",
+        Vec::new(),
+        admin,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    );
+    let accounts = KeyPair::generate().unwrap();
+    write("sa.key", accounts.serialize_pem());
+    write("sa.pub", accounts.public_key_pem());
+}
