@@ -31,6 +31,13 @@ fn socket(work: &Path, name: &str) -> String {
     work.join(name).display().to_string()
 }
 
+/// Lines of a log that are JSON.
+fn lines(said: &str) -> Vec<Value> {
+    said.lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
+}
+
 /// Writes the configuration of a server with the attestor `stanza`.
 fn write_server(work: &Path, port: u16, stanza: &str) -> PathBuf {
     let path = work.join("server.conf");
@@ -115,8 +122,9 @@ impl Spire {
         output.stdout
     }
 
-    /// Starts an agent with the attestor `stanza`.
+    /// Starts an agent with the attestor `stanza`, in place of the one before.
     pub fn start_agent(&mut self, stanza: &str) {
+        self.agent = None;
         let at = self.work.display();
         let port = self.port;
         fs::write(self.work.join("bundle.crt"), self.ask(&["bundle", "show"])).unwrap();
@@ -165,13 +173,22 @@ plugins {{
                 .status
                 .success()
         });
+        let attested = "Node attestation was successful";
+        let id = lines(&agent.said())
+            .into_iter()
+            .rfind(|line| line["msg"] == attested)
+            .expect(attested)["spiffe_id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let path = id.strip_prefix("spiffe://example.org").unwrap();
         let list = self.ask(&["agent", "list", "-output", "json"]);
         let list: Value = serde_json::from_slice(&list).unwrap();
         let agents = list["agents"].as_array().unwrap();
-        assert_eq!(agents.len(), 1, "{list}");
-        let agent = &agents[0];
+        let agent = agents.iter().find(|agent| agent["id"]["path"] == path);
+        let agent = agent.unwrap_or_else(|| panic!("{path} is not among {list}"));
         Agent {
-            path: agent["id"]["path"].as_str().unwrap().to_owned(),
+            path: path.to_owned(),
             selectors: agent["selectors"]
                 .as_array()
                 .unwrap()
@@ -195,13 +212,17 @@ plugins {{
         reason.unwrap()
     }
 
+    /// Waits until the server's log has a line with `message`.
+    pub fn logged(&self, message: &str) {
+        crate::eventually(message, || {
+            self.log().iter().any(|line| line["msg"] == message)
+        });
+    }
+
     /// The server's log.
     #[must_use]
     pub fn log(&self) -> Vec<Value> {
-        let said = self.server.said();
-        said.lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect()
+        lines(&self.server.said())
     }
 
     /// The server's process, to be ended roughly.

@@ -207,6 +207,35 @@ fn in_a_real_spire() {
     let said = String::from_utf8_lossy(&bad.stdout) + String::from_utf8_lossy(&bad.stderr);
     assert!(said.contains("did you mean `issuer`?"), "{said}");
 
+    let policy = run.at().join("policy.wasm");
+    let load = |name: &str| {
+        let room = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+        fs::read(room.join(format!("{name}.wasm"))).unwrap()
+    };
+    let swap = |component: &[u8]| {
+        let next = policy.with_extension("next");
+        fs::write(&next, component).unwrap();
+        fs::rename(next, &policy).unwrap();
+    };
+    swap(&load("node"));
+    let named = format!("{local}\npolicy {{ source = \"{}\" }}", policy.display());
+    let agent = run.agent(psat, false, &token);
+    let server = run.server(psat, true, &named);
+    let mut spire = run.spire("the policy is swapped while SPIRE runs", &server);
+    spire.start_agent(&agent);
+    assert_eq!(spire.attested().path, stock.path);
+    swap(&load("pod"));
+    spire.logged("Swapped after a file changed");
+    spire.start_agent(&agent);
+    let by_pod = format!("/spire/agent/k8s_psat/demo/spire/spire-agent/{uid}");
+    assert_eq!(spire.attested().path, by_pod);
+    swap(b"broken");
+    spire.logged("A changed file was refused, what served goes on");
+    spire.start_agent(&agent);
+    assert_eq!(spire.attested().path, by_pod);
+    run.said.push_str(&spire.said());
+    drop(spire);
+
     let mut spire = run.spire("SPIRE is killed", &by_keys);
     let sockets = run.at().join(run.number.to_string());
     let plugins = || {
