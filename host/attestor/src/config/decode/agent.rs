@@ -1,13 +1,12 @@
 //! The `plugin_data` of the agent's side: where a node's proof comes from.
 
+use super::cluster::cluster_name;
 use super::reading::Reading;
 use super::table::{self, TableReader};
 use crate::agent::AgentConfig;
 use crate::config::document::Node;
-use crate::config::problem::{Problem, quoted};
+use crate::config::problem::Problem;
 use crate::config::{PluginData, Problems, Source};
-use crate::error::chain;
-use crate::spiffe_id::PathSegment;
 use nameplate_evidence::Method;
 use std::path::Path;
 
@@ -75,12 +74,6 @@ fn cluster(table: &mut TableReader<'_, '_>, method: Method) -> Option<String> {
         return None;
     }
     let name = table.string("cluster")?;
-    let segment: Result<PathSegment, _> = name.value.parse();
-    segment
-        .map(|segment| segment.as_str().to_owned())
-        .map_err(|error| {
-            let text = format!("bad cluster name {}: {}", quoted(name.value), chain(&error));
-            table.note(Problem::error(name.span, text));
-        })
-        .ok()
+    let segment = cluster_name(table.reading(), name.value, name.span)?;
+    Some(segment.as_str().to_owned())
 }

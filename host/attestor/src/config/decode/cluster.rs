@@ -17,8 +17,8 @@ use nameplate_evidence::{
     MalformedServiceAccount, Method, Proof, ReviewProof, TrustedKeys, thumbprint_of_pem,
 };
 use std::error::Error;
+use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// SPIRE's leeway for the times of a token.
@@ -35,21 +35,19 @@ pub(super) fn cluster(
     let name = entry.key.as_str();
     let place = Some(entry.key_span.clone());
     // The name is a fact for policies, which make it a path segment.
-    let segment: Option<PathSegment> = name
-        .parse()
-        .map_err(|error| {
-            let text = format!("bad cluster name {}: {}", quoted(name), chain(&error));
-            reading.note(Problem::error(place.clone(), text));
-        })
-        .ok();
+    let segment = cluster_name(reading, name, entry.key_span.clone());
     table::read(reading, name, place, &entry.node, |table| {
-        let review = verification::is_by_review(table, method);
+        let Some(review) = verification::is_by_review(table, method) else {
+            // What else there is to say depends on it.
+            table.accept_rest();
+            return None;
+        };
         let api = verification::api(table, method, name, review);
         let keys = if review {
             verification::no_keys(table, method, name);
             None
         } else {
-            keys(table, name)
+            keys(table, name, method)
         };
         let allowed = allowed(table, name);
         let issuer = if review {
@@ -72,9 +70,15 @@ pub(super) fn cluster(
             .flatten();
         let base = by_pod.as_ref().unwrap_or(attestor);
         let naming = naming(table, base, None, least_id_bytes).or(by_pod);
+        let binding = match method {
+            Method::K8sSat => Binding::Any,
+            Method::K8sPsat => verification::binding(table, name, api.clone()),
+        };
+        table.renamed("service_account_whitelist", "service_account_allow_list");
+        // Every key has been asked for by now: only then may one be unknown.
         let proof = if review {
             Proof::Review(ReviewProof {
-                api: Arc::clone(api.as_ref()?) as _,
+                api: api?,
                 audience,
             })
         } else {
@@ -86,11 +90,6 @@ pub(super) fn cluster(
                 allow_unexpiring_tokens,
             })
         };
-        let binding = match method {
-            Method::K8sSat => Binding::Any,
-            Method::K8sPsat => verification::binding(table, name, api),
-        };
-        table.renamed("service_account_whitelist", "service_account_allow_list");
         Some(ClusterConfig {
             trust: Cluster {
                 name: segment?.as_str().to_owned(),
@@ -105,8 +104,22 @@ pub(super) fn cluster(
     .flatten()
 }
 
+/// The name of a cluster, which is a fact for policies and so a path segment.
+pub(super) fn cluster_name(
+    reading: &mut Reading,
+    name: &str,
+    place: Range<usize>,
+) -> Option<PathSegment> {
+    name.parse()
+        .map_err(|error| {
+            let text = format!("bad cluster name {}: {}", quoted(name), chain(&error));
+            reading.note(Problem::error(place, text));
+        })
+        .ok()
+}
+
 /// The keys that a cluster's tokens are verified with, from exactly one place.
-fn keys(table: &mut TableReader<'_, '_>, name: &str) -> Option<TrustedKeys> {
+fn keys(table: &mut TableReader<'_, '_>, name: &str, method: Method) -> Option<TrustedKeys> {
     let discovery = table
         .boolean("oidc_discovery")
         .is_some_and(|discovery| discovery.value);
@@ -135,7 +148,7 @@ fn keys(table: &mut TableReader<'_, '_>, name: &str) -> Option<TrustedKeys> {
         ["jwks_file"] => {
             key_file(table, name, "jwks_file", KeySet::from_jwks).map(TrustedKeys::Fixed)
         }
-        ["jwks_url" | "oidc_discovery"] => published::keys(table, name, discovery),
+        ["jwks_url" | "oidc_discovery"] => published::keys(table, name, method, discovery),
         [first, second, ..] => {
             let place = table.entry(second).map(|entry| entry.key_span.clone());
             let text = format!("cluster {} has both `{first}` and `{second}`", quoted(name));

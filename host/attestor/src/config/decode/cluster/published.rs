@@ -4,7 +4,7 @@ use super::super::table::TableReader;
 use super::load;
 use crate::config::problem::{Problem, quoted};
 use crate::error::chain;
-use nameplate_evidence::TrustedKeys;
+use nameplate_evidence::{Method, TrustedKeys};
 use nameplate_kubernetes::{KeyLocation, Published, PublishedKeys};
 use std::convert::Infallible;
 use std::path::Path;
@@ -24,17 +24,18 @@ const RETRY: Duration = Duration::from_secs(10);
 pub(super) fn keys(
     table: &mut TableReader<'_, '_>,
     name: &str,
+    method: Method,
     discovery: bool,
 ) -> Option<TrustedKeys> {
     let (location, place) = if discovery {
-        if !table.has("issuer") {
+        if !table.has("issuer") && method == Method::K8sSat {
+            // `k8s_psat` has to have one however its keys are found.
             let place = table.place();
             let text = format!(
                 "cluster {} discovers its keys, and has no `issuer`",
                 quoted(name)
             );
             table.note(Problem::error(place, text));
-            return None;
         }
         let issuer = table.string("issuer")?;
         let location = KeyLocation::Discovery {

@@ -5,36 +5,34 @@ use super::super::table::TableReader;
 use crate::config::NamingConfig;
 use crate::config::problem::{Problem, quoted};
 use crate::error::chain;
-use nameplate_evidence::{Binding, Lookup, Method};
+use nameplate_evidence::{Binding, ClusterApi, Lookup, Method};
 use nameplate_kubernetes::{Access, ApiServer};
 use nameplate_policy::PolicySource;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Whether tokens are reviewed by the API server: SPIRE's way with `k8s_psat`,
-/// and with `k8s_sat` where it is asked for.
-pub(super) fn is_by_review(table: &mut TableReader<'_, '_>, method: Method) -> bool {
-    match method {
-        Method::K8sSat => table
-            .boolean("use_token_review_api_validation")
-            .is_some_and(|review| review.value),
-        Method::K8sPsat => {
-            if !table.has("verification") {
-                return true;
-            }
-            let Some(written) = table.string("verification") else {
-                return true;
-            };
-            match written.value {
-                "local" => false,
-                "review" => true,
-                unknown => {
-                    let text = format!("unknown verification {}", quoted(unknown));
-                    let known = "known are `review` and `local`";
-                    table.note(Problem::error(written.span, text).with_help(known));
-                    true
-                }
-            }
+/// and with `k8s_sat` where it is asked for. None when that cannot be told.
+pub(super) fn is_by_review(table: &mut TableReader<'_, '_>, method: Method) -> Option<bool> {
+    let key = match method {
+        Method::K8sSat => {
+            let review = table.boolean("use_token_review_api_validation");
+            return Some(review.is_some_and(|review| review.value));
+        }
+        Method::K8sPsat => "verification",
+    };
+    if !table.has(key) {
+        return Some(true);
+    }
+    let written = table.string(key)?;
+    match written.value {
+        "local" => Some(false),
+        "review" => Some(true),
+        unknown => {
+            let text = format!("unknown verification {}", quoted(unknown));
+            let known = "known are `review` and `local`";
+            table.note(Problem::error(written.span, text).with_help(known));
+            None
         }
     }
 }
@@ -45,7 +43,7 @@ pub(super) fn api(
     method: Method,
     name: &str,
     review: bool,
-) -> Option<Arc<ApiServer>> {
+) -> Option<Arc<dyn ClusterApi>> {
     let lookup = method == Method::K8sPsat
         && !review
         && table.boolean("lookup").is_some_and(|lookup| lookup.value);
@@ -89,7 +87,7 @@ pub(super) fn api(
             table.note(Problem::error(place, text));
         })
         .ok()
-        .map(Arc::new)
+        .map(|api| Arc::new(api) as _)
 }
 
 /// A review needs no keys, and an operator who gives some may think that they
@@ -121,7 +119,7 @@ pub(super) fn no_keys(table: &mut TableReader<'_, '_>, method: Method, name: &st
 pub(super) fn binding(
     table: &mut TableReader<'_, '_>,
     name: &str,
-    api: Option<Arc<ApiServer>>,
+    api: Option<Arc<dyn ClusterApi>>,
 ) -> Binding {
     let mut labels = |key: &'static str| -> Vec<String> {
         let Some(list) = table.strings(key, "topology.kubernetes.io/zone") else {
