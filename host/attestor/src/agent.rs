@@ -4,7 +4,6 @@
 //! kubelet replaces it while it runs, and goes into the payload and nowhere
 //! else.
 
-use crate::config::{PluginData, Problems, decode_agent};
 use nameplate_evidence::Method;
 use nameplate_files::FileError;
 use serde::Serialize;
@@ -73,19 +72,6 @@ impl AgentConfig {
             Method::K8sSat => "/var/run/secrets/kubernetes.io/serviceaccount/token",
             Method::K8sPsat => "/var/run/secrets/tokens/spire-agent",
         })
-    }
-
-    /// Reads the `plugin_data` of the agent's side; relative paths start at
-    /// `base`. Messages call the text `name`. The warnings come with it.
-    ///
-    /// # Errors
-    /// Every problem found, in the order of the text.
-    pub fn from_plugin(
-        data: &PluginData,
-        name: &str,
-        base: &Path,
-    ) -> Result<(Self, Problems), Problems> {
-        decode_agent(data, name, base)
     }
 
     /// The payload of one attestation, with the token as it is now.

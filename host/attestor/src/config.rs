@@ -26,6 +26,7 @@ use crate::agent::AgentConfig;
 use crate::error::chain;
 use crate::namespace::AttestorName;
 use crate::spiffe_id::TrustDomain;
+use document::Node;
 use nameplate_evidence::{Cluster, Method};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -88,16 +89,11 @@ impl Config {
     /// Every problem found, errors and warnings, in the order of the text;
     /// one without a place when the file itself cannot be read.
     pub fn read(path: &Path) -> Result<Self, Problems> {
-        let name = path.display().to_string();
-        let own_file = |mut problems: Problems| {
-            problems.files.insert(0, path.to_owned());
-            problems
-        };
-        let text = text_of(path, &name).map_err(own_file)?;
-        let base = path.parent().unwrap_or(Path::new(""));
-        let mut config = Self::from_toml(&text, &name, base).map_err(own_file)?;
-        config.files.insert(0, path.to_owned());
-        Ok(config)
+        from_file(path, |text, name, base| {
+            let mut config = Self::from_toml(&text, name, base)?;
+            config.files.insert(0, path.to_owned());
+            Ok(config)
+        })
     }
 
     /// Reads a configuration from TOML, and the key files it names; relative
@@ -106,15 +102,8 @@ impl Config {
     /// # Errors
     /// Every problem found, errors and warnings, in the order of the text.
     pub fn from_toml(text: &str, name: &str, base: &Path) -> Result<Self, Problems> {
-        let source = Source::new(name, text);
-        if text.len() > MAX_CONFIG_BYTES {
-            let message = format!("larger than {MAX_CONFIG_BYTES} bytes");
-            return Err(source.problems(vec![Problem::error(None, message)]));
-        }
-        match toml::parse(text) {
-            Ok(document) => decode::config(&document, source, base),
-            Err(problem) => Err(source.problems(vec![problem])),
-        }
+        let (document, source) = parse(text, name, toml::parse)?;
+        decode::config(&document, source, base)
     }
 }
 
@@ -139,15 +128,8 @@ impl Config {
     /// # Errors
     /// As [`Config::from_toml`].
     pub fn from_plugin(data: &PluginData, name: &str, base: &Path) -> Result<Self, Problems> {
-        let source = Source::new(name, &data.text);
-        if data.text.len() > MAX_CONFIG_BYTES {
-            let message = format!("larger than {MAX_CONFIG_BYTES} bytes");
-            return Err(source.problems(vec![Problem::error(None, message)]));
-        }
-        match hcl::parse(&data.text) {
-            Ok(document) => decode::plugin(document, data, source, base),
-            Err(problem) => Err(source.problems(vec![problem])),
-        }
+        let (document, source) = parse(&data.text, name, hcl::parse)?;
+        decode::plugin(document, data, source, base)
     }
 
     /// Reads the file at `path` as the `plugin_data` of a SPIRE plugin; the
@@ -156,41 +138,82 @@ impl Config {
     /// # Errors
     /// As [`Config::read`].
     pub fn read_plugin(path: &Path, data: &PluginData) -> Result<Self, Problems> {
-        let name = path.display().to_string();
-        let own_file = |mut problems: Problems| {
-            problems.files.insert(0, path.to_owned());
-            problems
-        };
-        let text = text_of(path, &name).map_err(own_file)?;
-        let data = PluginData {
-            text,
-            ..data.clone()
-        };
-        let base = path.parent().unwrap_or(Path::new(""));
-        let mut config = Self::from_plugin(&data, &name, base).map_err(own_file)?;
-        config.files.insert(0, path.to_owned());
-        Ok(config)
+        from_file(path, |text, name, base| {
+            let mut config = Self::from_plugin(&data.with_text(text), name, base)?;
+            config.files.insert(0, path.to_owned());
+            Ok(config)
+        })
     }
 }
 
-/// Reads the `plugin_data` of the agent's side.
-///
-/// # Errors
-/// As [`Config::from_plugin`].
-pub(crate) fn decode_agent(
-    data: &PluginData,
+impl AgentConfig {
+    /// Reads the `plugin_data` of the agent's side; relative paths start at
+    /// `base`. Messages call the text `name`. The warnings come with it.
+    ///
+    /// # Errors
+    /// Every problem found, in the order of the text.
+    pub fn from_plugin(
+        data: &PluginData,
+        name: &str,
+        base: &Path,
+    ) -> Result<(Self, Problems), Problems> {
+        let (document, source) = parse(&data.text, name, hcl::parse)?;
+        decode::agent(&document, data, &source, base)
+    }
+
+    /// Reads the file at `path` as the `plugin_data` of the agent's side; the
+    /// text in `data` is not looked at.
+    ///
+    /// # Errors
+    /// As [`AgentConfig::from_plugin`]; one without a place when the file
+    /// itself cannot be read.
+    pub fn read_plugin(path: &Path, data: &PluginData) -> Result<(Self, Problems), Problems> {
+        from_file(path, |text, name, base| {
+            Self::from_plugin(&data.with_text(text), name, base)
+        })
+    }
+}
+
+impl PluginData {
+    fn with_text(&self, text: String) -> Self {
+        Self {
+            text,
+            ..self.clone()
+        }
+    }
+}
+
+/// Parses `text` in one of the formats, unless it is too long to be looked at.
+fn parse(
+    text: &str,
     name: &str,
-    base: &Path,
-) -> Result<(AgentConfig, Problems), Problems> {
-    let source = Source::new(name, &data.text);
-    if data.text.len() > MAX_CONFIG_BYTES {
+    format: impl FnOnce(&str) -> Result<Node, Problem>,
+) -> Result<(Node, Source), Problems> {
+    let source = Source::new(name, text);
+    if text.len() > MAX_CONFIG_BYTES {
         let message = format!("larger than {MAX_CONFIG_BYTES} bytes");
         return Err(source.problems(vec![Problem::error(None, message)]));
     }
-    match hcl::parse(&data.text) {
-        Ok(document) => decode::agent(&document, data, &source, base),
+    match format(text) {
+        Ok(document) => Ok((document, source)),
         Err(problem) => Err(source.problems(vec![problem])),
     }
+}
+
+/// Hands the text, the name and the directory of the file at `path` to
+/// `decode`. Its problems name the file among those to watch.
+fn from_file<T>(
+    path: &Path,
+    decode: impl FnOnce(String, &str, &Path) -> Result<T, Problems>,
+) -> Result<T, Problems> {
+    let name = path.display().to_string();
+    let base = path.parent().unwrap_or(Path::new(""));
+    text_of(path, &name)
+        .and_then(|text| decode(text, &name, base))
+        .map_err(|mut problems| {
+            problems.files.insert(0, path.to_owned());
+            problems
+        })
 }
 
 /// The text of the file at `path`, which must be UTF-8.

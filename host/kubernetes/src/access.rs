@@ -21,29 +21,47 @@ pub enum Access {
     Kubeconfig(PathBuf),
 }
 
-/// What a client was made of: the kubeconfig and the files it names.
-pub(crate) type Fingerprint = [u8; 32];
+/// A client, and what it was made of.
+pub(crate) struct Made {
+    pub(crate) client: Client,
+    /// The kubeconfig and the files that it names, each with what was in it.
+    files: Vec<(PathBuf, Option<Content>)>,
+}
+
+/// A hash of what is in a file.
+type Content = [u8; 32];
+
+impl Made {
+    /// Whether the files still hold what the client was made of.
+    pub(crate) fn is_current(&self) -> bool {
+        self.files
+            .iter()
+            .all(|(path, content)| content_of(path) == *content)
+    }
+}
+
+/// None where it cannot be read: a kubeconfig may name files that only another
+/// of its contexts needs.
+fn content_of(path: &Path) -> Option<Content> {
+    Some(Sha256::digest(file::read(path).ok()?).into())
+}
 
 impl Access {
-    /// A hash of what a client would be made of now. Kubernetes' own mounts
-    /// are followed by the client itself, and not part of it.
-    pub(crate) fn fingerprint(&self) -> Result<Fingerprint, ApiError> {
-        let mut hash = Sha256::new();
-        if let Self::Kubeconfig(path) = self {
-            hash.update(file::read(path)?);
-            for path in files(&kubeconfig(path)?) {
-                hash.update(file::read(Path::new(&path))?);
-            }
-        }
-        Ok(hash.finalize().into())
-    }
-
     /// A client, without a connection yet. To be called on this room's threads.
-    pub(crate) async fn client(&self) -> Result<Client, ApiError> {
+    pub(crate) async fn client(&self) -> Result<Made, ApiError> {
+        // Each is hashed before it is used: one that changes in between is
+        // then another than the client's, and the client is made again.
+        let mut made_of = Vec::new();
         let mut config = match self {
+            // Kubernetes' own mounts are followed by the client itself.
             Self::InCluster => Config::incluster().map_err(|error| unusable(&error))?,
             Self::Kubeconfig(path) => {
+                made_of.push((path.clone(), content_of(path)));
                 let kubeconfig = kubeconfig(path)?;
+                for path in files(&kubeconfig) {
+                    let content = content_of(&path);
+                    made_of.push((path, content));
+                }
                 if kubeconfig
                     .clusters
                     .iter()
@@ -67,7 +85,11 @@ impl Access {
         config.proxy_url = None;
         config.default_retry = false;
         config.connect_timeout = Some(Duration::from_secs(5));
-        Client::try_from(config).map_err(|error| unusable(&error))
+        let client = Client::try_from(config).map_err(|error| unusable(&error))?;
+        Ok(Made {
+            client,
+            files: made_of,
+        })
     }
 }
 
@@ -82,7 +104,7 @@ fn kubeconfig(path: &Path) -> Result<Kubeconfig, ApiError> {
 
 /// The credentials that a kubeconfig names. A token file is read anew by the
 /// client itself.
-fn files(kubeconfig: &Kubeconfig) -> Vec<String> {
+fn files(kubeconfig: &Kubeconfig) -> Vec<PathBuf> {
     let clusters = kubeconfig
         .clusters
         .iter()
@@ -93,7 +115,7 @@ fn files(kubeconfig: &Kubeconfig) -> Vec<String> {
         .filter_map(|named| named.auth_info.as_ref())
         .flat_map(|user| [user.client_certificate.clone(), user.client_key.clone()])
         .flatten();
-    clusters.chain(users).collect()
+    clusters.chain(users).map(PathBuf::from).collect()
 }
 
 fn refused(why: &str) -> ApiError {

@@ -1,6 +1,6 @@
 //! An API server that is asked about tokens, pods and nodes.
 
-use crate::access::{Access, Fingerprint};
+use crate::access::{Access, Made};
 use crate::name::ObjectName;
 use crate::objects::{NodeAnswer, PodAnswer, ReviewAnswer};
 use crate::shared::Shared;
@@ -28,7 +28,7 @@ pub struct ApiServer {
 
 struct Connection {
     access: Access,
-    client: Mutex<Option<(Fingerprint, Client)>>,
+    made: Mutex<Option<Made>>,
 }
 
 impl fmt::Debug for Connection {
@@ -56,19 +56,20 @@ impl ApiServer {
     /// [`ApiError::NotConfigured`] when a kubeconfig cannot be used.
     pub fn new(access: Access) -> Result<Self, ApiError> {
         static KNOWN: Shared<Access, Connection> = Shared::new();
-        if let Access::Kubeconfig(_) = access {
-            let candidate = access.clone();
-            wait(
-                &Patience::until(Instant::now() + Duration::from_secs(30)),
-                async move { candidate.client().await },
-            )?;
-        }
         let connection = KNOWN.get(&access, || {
             Ok::<_, ApiError>(Connection {
                 access: access.clone(),
-                client: Mutex::new(None),
+                made: Mutex::new(None),
             })
         })?;
+        if let Access::Kubeconfig(_) = access {
+            let candidate = Arc::clone(&connection);
+            let patience = Patience::until(Instant::now() + Duration::from_secs(30));
+            wait(
+                &patience,
+                async move { candidate.client(false).await.map(drop) },
+            )?;
+        }
         Ok(Self { connection })
     }
 
@@ -126,20 +127,20 @@ impl Connection {
 
     /// The client for what the configuration says now.
     async fn client(&self, anew: bool) -> Result<Client, ApiError> {
-        let fingerprint = self.access.fingerprint()?;
         if !anew
-            && let Some((known, client)) = &*self.known()
-            && *known == fingerprint
+            && let Some(made) = &*self.made()
+            && made.is_current()
         {
-            return Ok(client.clone());
+            return Ok(made.client.clone());
         }
-        let client = self.access.client().await?;
-        *self.known() = Some((fingerprint, client.clone()));
+        let made = self.access.client().await?;
+        let client = made.client.clone();
+        *self.made() = Some(made);
         Ok(client)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Option<(Fingerprint, Client)>> {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    fn made(&self) -> std::sync::MutexGuard<'_, Option<Made>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,33 +4,21 @@
 //! and mounted secrets are laid out with links. Does not trust the file to be
 //! one: a pipe or an endless device is an error, not a hang.
 
-use std::fs::File;
-use std::io::Read;
+use nameplate_evidence::ApiError;
 use std::path::Path;
 
-use nameplate_evidence::ApiError;
-
 /// Longest file that is read, in bytes.
-const MAX_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// Reads a regular file of at most 1 MiB.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ApiError> {
     let fail = |why: String| ApiError::NotConfigured {
         what: format!("`{}` cannot be read: {why}", path.display()),
     };
-    // Asked before opening: opening a pipe would wait for its writer.
-    let metadata = path.metadata().map_err(|error| fail(error.to_string()))?;
-    if !metadata.is_file() {
-        return Err(fail("not a regular file".to_owned()));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+    let target = path
+        .canonicalize()
         .map_err(|error| fail(error.to_string()))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(fail(format!("more than {MAX_BYTES} bytes")));
-    }
-    Ok(bytes)
+    nameplate_files::read(&target, MAX_BYTES).map_err(|error| fail(error.failure().to_string()))
 }
 
 /// Reads a bearer token: one line of printable characters.
@@ -76,13 +64,12 @@ mod tests {
     fn only_regular_files_of_bounded_size_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("large");
-        let size = usize::try_from(MAX_BYTES).unwrap();
-        fs::write(&path, vec![b'x'; size]).unwrap();
-        assert_eq!(read(&path).unwrap().len(), size);
-        fs::write(&path, vec![b'x'; size + 1]).unwrap();
+        fs::write(&path, vec![b'x'; MAX_BYTES]).unwrap();
+        assert_eq!(read(&path).unwrap().len(), MAX_BYTES);
+        fs::write(&path, vec![b'x'; MAX_BYTES + 1]).unwrap();
         assert_eq!(
             error_of(read(&path), &path),
-            "cannot ask: `FILE` cannot be read: more than 1048576 bytes"
+            "cannot ask: `FILE` cannot be read: larger than 1048576 bytes"
         );
         assert_eq!(
             error_of(read(folder.path()), folder.path()),

@@ -133,6 +133,23 @@ fn a_kubeconfig_that_changed_is_what_the_next_request_is_made_with() {
 }
 
 #[test]
+fn a_file_that_only_another_context_needs_may_be_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let server =
+        TestServer::start(|_| Answer::json(r#"{"metadata":{"name":"n","uid":"u"}}"#.to_owned()));
+    let path = kubeconfig(&folder, &server, &format!("server: {}", server.url()));
+    let text = fs::read_to_string(&path).unwrap();
+    let other = "users:\n- {name: unused, user: {client-certificate: gone.crt}}";
+    fs::write(&path, text.replace("users:", other)).unwrap();
+    let api = ApiServer::new(Access::Kubeconfig(path.clone())).unwrap();
+    assert!(api.node("n", &patience()).is_ok());
+    // One that its own context needs may not.
+    fs::remove_file(folder.path().join("ca.crt")).unwrap();
+    let error = api.node("n", &patience()).unwrap_err();
+    assert_eq!(error.reason(), "api_not_configured");
+}
+
+#[test]
 fn a_name_that_is_none_is_not_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let server = TestServer::start(|_| Answer::json("{}".to_owned()));

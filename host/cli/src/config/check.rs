@@ -6,10 +6,8 @@
 
 use crate::failure::{Failure, plural};
 use crate::report::{BAD, Exit, FAINT, GOOD, HEADING, NOTE, Output, printable, row};
-use nameplate_attestor::config::{
-    AttestorConfig, ClusterConfig, Config, PluginData, Problem, Problems, Source,
-};
-use nameplate_attestor::{AgentConfig, Generation, Naming, PolicyLabel, chain};
+use nameplate_attestor::config::{AttestorConfig, ClusterConfig, Config, PluginData, Problems};
+use nameplate_attestor::{AgentConfig, Generation, Naming, PolicyLabel};
 use nameplate_evidence::{Binding, Method, Proof, TrustedKeys};
 use nameplate_policy::Sandbox;
 use serde::Serialize;
@@ -88,7 +86,7 @@ impl Arguments {
 /// Every problem of the configuration.
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
     if let (Side::Agent, Some(data)) = (arguments.side, arguments.plugin_data()) {
-        return agent(&arguments.file, data, output);
+        return agent(&arguments.file, &data, output);
     }
     let config = arguments.read().map_err(Failure::Config)?;
     let generations = load(&config)?;
@@ -130,15 +128,9 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
 }
 
 /// The agent's side; whether there is a token yet is the machine's business.
-fn agent(file: &Path, data: PluginData, output: Output) -> Result<Exit, Failure> {
-    let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        let problem = Problem::error(None, chain(&error));
-        Failure::Config(Source::new(&name, "").problems(vec![problem]))
-    })?;
-    let data = PluginData { text, ..data };
-    let (config, _) =
-        AgentConfig::from_plugin(&data, &name, Path::new("")).map_err(Failure::Config)?;
+fn agent(file: &Path, data: &PluginData, output: Output) -> Result<Exit, Failure> {
+    let (config, _) = AgentConfig::read_plugin(file, data).map_err(Failure::Config)?;
+    let name = file.display();
     let document = json!({
         "ok": true,
         "cluster": config.cluster,
@@ -192,10 +184,24 @@ struct PolicySummary<'a> {
     leading: Vec<String>,
 }
 
+/// Who says that a token is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+enum Verification {
+    /// We, with keys from a file.
+    #[serde(rename = "local")]
+    Keys,
+    /// We, with the keys that the cluster publishes.
+    #[serde(rename = "local, keys followed")]
+    PublishedKeys,
+    /// Its API server.
+    #[serde(rename = "review")]
+    Review,
+}
+
 #[derive(Debug, Serialize)]
 struct ClusterSummary<'a> {
     name: &'a str,
-    verification: &'static str,
+    verification: Verification,
     keys: Vec<String>,
     looked_up: bool,
     service_accounts: Vec<String>,
@@ -271,9 +277,9 @@ impl<'a> ClusterSummary<'a> {
         Self {
             name: &trust.name,
             verification: match local.map(|local| &local.keys) {
-                Some(TrustedKeys::Fixed(_)) => "local",
-                Some(TrustedKeys::Followed(_)) => "local, keys followed",
-                None => "review",
+                Some(TrustedKeys::Fixed(_)) => Verification::Keys,
+                Some(TrustedKeys::Followed(_)) => Verification::PublishedKeys,
+                None => Verification::Review,
             },
             keys,
             looked_up: matches!(trust.binding, Binding::LookedUp(_)),
@@ -291,14 +297,19 @@ impl<'a> ClusterSummary<'a> {
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "\n  {HEADING}cluster `{}`{HEADING:#}", self.name)?;
-        match (self.verification, self.keys.len()) {
-            ("local", keys) => row(
-                out,
-                "trusts",
-                format_args!("{keys} {}: {}", plural(keys, "key"), self.keys.join("; ")),
-            )?,
-            ("review", _) => row(out, "trusts", "its API server's TokenReview")?,
-            (_, _) => row(out, "trusts", "the keys that it publishes")?,
+        let reviewed = self.verification == Verification::Review;
+        match self.verification {
+            Verification::Keys => {
+                let count = self.keys.len();
+                let keys = self.keys.join("; ");
+                row(
+                    out,
+                    "trusts",
+                    format_args!("{count} {}: {keys}", plural(count, "key")),
+                )?;
+            }
+            Verification::PublishedKeys => row(out, "trusts", "the keys that it publishes")?,
+            Verification::Review => row(out, "trusts", "its API server's TokenReview")?,
         }
         if self.looked_up {
             row(out, "looked up", "pod and node, at its API server")?;
@@ -310,11 +321,11 @@ impl<'a> ClusterSummary<'a> {
         )?;
         match self.issuer {
             Some(issuer) => row(out, "issuer", printable(issuer))?,
-            None if self.verification == "review" => {}
+            None if reviewed => {}
             None => row(out, "issuer", format_args!("{NOTE}not compared{NOTE:#}"))?,
         }
         match self.audience {
-            [] if self.verification == "review" => row(out, "audience", "the API server's own")?,
+            [] if reviewed => row(out, "audience", "the API server's own")?,
             [] => row(out, "audience", format_args!("{NOTE}not compared{NOTE:#}"))?,
             audience => row(out, "audience", printable(&audience.join(", ")))?,
         }
