@@ -52,6 +52,13 @@ pub struct Published {
     pub retry: Duration,
 }
 
+/// What a JWK Set is sent as (RFC 7517 §8.5.2), or is by who knows nothing of
+/// that. An API server answers 406 to whoever asks for `application/json` alone.
+const JWK_SET: &str = "application/jwk-set+json, application/json";
+
+/// What a discovery document is sent as (OpenID Connect Discovery 1.0 §4.2).
+const DOCUMENT: &str = "application/json";
+
 /// Fetches what is published.
 #[derive(Clone)]
 pub(crate) struct Fetcher {
@@ -108,13 +115,13 @@ impl Fetcher {
             KeyLocation::Jwks(url) => uri(url)?,
             KeyLocation::Discovery { issuer } => self.discover(issuer).await?,
         };
-        self.get(location).await
+        self.get(location, JWK_SET).await
     }
 
     async fn discover(&self, issuer: &str) -> Result<Uri, ApiError> {
         let base = issuer.trim_end_matches('/');
         let document = uri(&format!("{base}/.well-known/openid-configuration"))?;
-        let body = self.get(document.clone()).await?;
+        let body = self.get(document.clone(), DOCUMENT).await?;
         let discovered: Discovered = answer::json(&body)?;
         // What is discovered for one issuer must not serve another (§4.3).
         if discovered.issuer != issuer {
@@ -131,10 +138,10 @@ impl Fetcher {
         Ok(keys)
     }
 
-    async fn get(&self, location: Uri) -> Result<Bytes, ApiError> {
+    async fn get(&self, location: Uri, accept: &str) -> Result<Bytes, ApiError> {
         let mut request = Request::builder()
             .uri(location)
-            .header(header::ACCEPT, "application/json");
+            .header(header::ACCEPT, accept);
         let mut secret = String::new();
         if let Some(path) = &self.bearer_token_file {
             secret = file::read_token(path)?;

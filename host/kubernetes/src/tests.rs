@@ -236,6 +236,22 @@ fn followed(server: &TestServer, location: KeyLocation) -> Published {
 }
 
 #[test]
+fn a_set_is_asked_for_as_what_it_is() {
+    // As an API server's `/openid/v1/jwks` does.
+    let server = TestServer::start(|request| {
+        let accepted = "accept: application/jwk-set+json,";
+        if request.to_ascii_lowercase().contains(accepted) {
+            Answer::json(jwks("a"))
+        } else {
+            Answer::status(406, String::new())
+        }
+    });
+    let location = KeyLocation::Jwks(format!("{}/openid/v1/jwks", server.url()));
+    let keys = PublishedKeys::new(followed(&server, location)).unwrap();
+    assert!(keys.current(&patience()).is_ok());
+}
+
+#[test]
 fn a_fresh_set_is_fetched_once_whatever_is_asked() {
     let server = TestServer::start(|_| Answer::json(jwks("a")));
     let location = KeyLocation::Jwks(format!("{}/keys", server.url()));
