@@ -1,6 +1,7 @@
 //! An API server with its etcd, and the objects of a cluster.
 
 use crate::process::{Running, eventually, free_port};
+use jsonwebtoken::EncodingKey;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use rcgen::{
@@ -12,9 +13,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tokio::runtime::Runtime;
-
-/// What the API server calls itself in tokens.
-const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
 /// A cluster without nodes that run: etcd and an API server.
 #[derive(Debug)]
@@ -77,7 +75,7 @@ impl Cluster {
                 .arg(format!("--client-ca-file={}", file("ca.crt")))
                 .arg(format!("--tls-cert-file={}", file("apiserver.crt")))
                 .arg(format!("--tls-private-key-file={}", file("apiserver.key")))
-                .arg(format!("--service-account-issuer={ISSUER}"))
+                .arg(format!("--service-account-issuer={}", self.issuer()))
                 .arg(format!(
                     "--service-account-signing-key-file={}",
                     file("sa.key")
@@ -103,6 +101,22 @@ impl Cluster {
             })
         });
         self.server = Some(server);
+    }
+
+    /// What the API server calls itself in tokens: where it is, so that its
+    /// keys can be discovered.
+    #[must_use]
+    pub fn issuer(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// Gives the API server another key for service accounts, with which the
+    /// tokens that there are become worthless.
+    pub fn rotate_keys(&mut self) {
+        self.stop_server();
+        account_keys(&self.work);
+        self.start_server();
+        self.let_review();
     }
 
     /// Ends the API server.
@@ -176,10 +190,21 @@ impl Cluster {
                 "subjects": [{"kind": "ServiceAccount", "name": "spire-server", "namespace": "spire"}],
             }),
         );
+        self.let_review();
+    }
+
+    /// Writes what a spire-server needs: a credential that may review, as a
+    /// kubeconfig and alone, and the keys of service accounts. Whoever reads
+    /// them sees the old ones or the new ones.
+    fn let_review(&self) {
         let token = self.token("spire-server", &json!({"expirationSeconds": 3600}));
         self.write_kubeconfig("reviewer", &format!("token: {token}"));
         let jwks = self.ask("GET", "/openid/v1/jwks", &Value::Null);
-        fs::write(self.work.join("jwks.json"), jwks.to_string()).unwrap();
+        for (name, text) in [("reviewer.token", token), ("jwks.json", jwks.to_string())] {
+            let next = self.work.join(name).with_extension("next");
+            fs::write(&next, text).unwrap();
+            fs::rename(next, self.work.join(name)).unwrap();
+        }
     }
 
     fn write_kubeconfig(&self, name: &str, user: &str) {
@@ -225,6 +250,27 @@ impl Cluster {
         let path = format!("/api/v1/namespaces/spire/serviceaccounts/{account}/token");
         let answer = self.ask("POST", &path, &json!({"spec": spec}));
         answer["status"]["token"].as_str().unwrap().to_owned()
+    }
+
+    /// `token` as the cluster would have issued it at another time, `seconds`
+    /// from when it did: the API server signs none that has ended.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the harness asked for this token itself"
+    )]
+    pub fn moved(&self, token: &str, seconds: i64) -> String {
+        let key = fs::read_to_string(self.work.join("sa.key")).unwrap();
+        let key = KeyPair::from_pem(&key).unwrap();
+        let key = EncodingKey::from_ec_der(&key.serialize_der());
+        let mut claims: Value = jsonwebtoken::dangerous::insecure_decode(token)
+            .unwrap()
+            .claims;
+        for time in ["iat", "nbf", "exp"] {
+            claims[time] = (claims[time].as_i64().unwrap() + seconds).into();
+        }
+        let header = jsonwebtoken::decode_header(token).unwrap();
+        jsonwebtoken::encode(&header, &claims, &key).unwrap()
     }
 
     /// A token of `spire-agent` that is projected into the pod `name`.
@@ -276,7 +322,12 @@ fn certificates(work: &Path) {
         admin,
         ExtendedKeyUsagePurpose::ClientAuth,
     );
+    account_keys(work);
+}
+
+/// The key pair of service accounts.
+fn account_keys(work: &Path) {
     let accounts = KeyPair::generate().unwrap();
-    write("sa.key", accounts.serialize_pem());
-    write("sa.pub", accounts.public_key_pem());
+    fs::write(work.join("sa.key"), accounts.serialize_pem()).unwrap();
+    fs::write(work.join("sa.pub"), accounts.public_key_pem()).unwrap();
 }

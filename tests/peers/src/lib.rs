@@ -16,8 +16,8 @@ mod process;
 mod spire;
 
 pub use kubernetes::Cluster;
-pub use process::{Running, eventually};
-pub use spire::{Agent, Spire};
+pub use process::{Running, eventually, kill, processes};
+pub use spire::{AGENT_TTL, Agent, Spire, SpireAgent};
 
 use std::path::PathBuf;
 
@@ -33,15 +33,19 @@ pub fn peers() -> Option<PathBuf> {
     directory
 }
 
-/// The binary of this build.
+/// The binary that SPIRE loads: the one of this build, or what
+/// `NAMEPLATE_BINARY` names, such as one for SPIRE's images.
 #[must_use]
 pub fn nameplate() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let built = test.parent().unwrap().parent().unwrap().join("nameplate");
+    let named = std::env::var_os("NAMEPLATE_BINARY").map(PathBuf::from);
+    let binary = named.unwrap_or_else(|| {
+        let test = std::env::current_exe().unwrap();
+        test.parent().unwrap().parent().unwrap().join("nameplate")
+    });
     assert!(
-        built.is_file(),
+        binary.is_file(),
         "{} is not built: cargo build --workspace",
-        built.display()
+        binary.display()
     );
-    built
+    binary
 }

@@ -1,10 +1,10 @@
 //! A process that ends with the test that started it.
 
 use rustix::process::{Pid, Signal, kill_process};
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,16 +32,10 @@ impl Running {
         }
     }
 
-    /// The process.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// What it has said so far.
     #[must_use]
     pub fn said(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
+        fs::read_to_string(&self.log).unwrap()
     }
 
     /// Waits until `ready`, and panics with what it said when it ends before.
@@ -54,9 +48,24 @@ impl Running {
         });
     }
 
-    /// Whether it has ended by itself.
-    pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
+    /// Whether it has not ended.
+    pub fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Asks it to end, and waits for that; how it ended.
+    pub fn stop(&mut self) -> ExitStatus {
+        kill_process(self.id(), Signal::TERM).unwrap();
+        let mut ended = None;
+        eventually("it ends when it is asked to", || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        ended.unwrap()
+    }
+
+    fn id(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// Ends it as the kernel does when there is no memory left.
@@ -68,13 +77,10 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if let Some(pid) = pid
-            && matches!(self.child.try_wait(), Ok(None))
-        {
-            let _gone_already = kill_process(pid, Signal::TERM);
+        if self.runs() {
+            let _gone_already = kill_process(self.id(), Signal::TERM);
             let until = Instant::now() + Duration::from_secs(10);
-            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
+            while self.runs() && Instant::now() < until {
                 thread::sleep(Duration::from_millis(20));
             }
         }
@@ -96,4 +102,36 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
         assert!(Instant::now() < until, "not within a minute: {what}");
         thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// The processes that were started with `TMPDIR` set to `directory` and have
+/// `words` in their command line.
+#[must_use]
+pub fn processes(directory: &Path, words: &[&str]) -> Vec<Pid> {
+    let variable = format!("TMPDIR={}", directory.display());
+    let is_one = |process: &Path| {
+        let list = |file: &str| -> Vec<String> {
+            fs::read(process.join(file))
+                .unwrap_or_default()
+                .split(|byte| *byte == 0)
+                .map(|word| String::from_utf8_lossy(word).into_owned())
+                .collect()
+        };
+        let command = list("cmdline");
+        words.iter().all(|word| command.iter().any(|w| w == word))
+            && list("environ").contains(&variable)
+    };
+    fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| {
+            let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+            is_one(&entry.path()).then_some(pid)
+        })
+        .collect()
+}
+
+/// Ends a process that is not this one's child, at once.
+pub fn kill(process: Pid) {
+    kill_process(process, Signal::KILL).unwrap();
 }
