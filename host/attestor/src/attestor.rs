@@ -8,8 +8,9 @@ use crate::generation::Generation;
 use crate::identity::AgentIdentity;
 use crate::naming::PolicyLabel;
 use arc_swap::ArcSwap;
-use nameplate_evidence::{Method, RawEvidence, Subject, VerifiedEvidence};
+use nameplate_evidence::{KeysStatus, Method, RawEvidence, Subject, VerifiedEvidence};
 use nameplate_policy::{Circumstances, Facts};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// An evidence method under a name, ready to attest.
@@ -178,6 +179,11 @@ impl Attestor {
     /// Number of the current generation, from 1.
     pub fn generation(&self) -> u64 {
         self.current.load().number
+    }
+
+    /// The clusters whose keys are followed, by name, and how that goes.
+    pub fn followed_keys(&self) -> BTreeMap<String, KeysStatus> {
+        self.current.load().generation.verifier.followed_keys()
     }
 
     /// The policy that names the subjects of `cluster` now.

@@ -175,6 +175,15 @@ impl AgentConfig {
 }
 
 impl PluginData {
+    /// The same, with the text of the file at `path`: SPIRE's
+    /// `plugin_data_file`.
+    ///
+    /// # Errors
+    /// One problem, when the file cannot be read or is no text.
+    pub fn from_file(&self, path: &Path) -> Result<Self, Problems> {
+        from_file(path, |text, _, _| Ok(self.with_text(text)))
+    }
+
     fn with_text(&self, text: String) -> Self {
         Self {
             text,

@@ -104,6 +104,20 @@ pub trait KeySource: fmt::Debug + Send + Sync {
     /// one fetch per interval, whatever peers send: `None` when it is too
     /// early to ask again, or when asking brought nothing newer.
     fn newer_than(&self, seen: &Arc<KeySet>, patience: &Patience) -> Option<Arc<KeySet>>;
+
+    /// How the following goes. Asks nobody.
+    fn status(&self) -> KeysStatus;
+}
+
+/// How the following of a cluster's keys goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeysStatus {
+    /// Time since the set that serves was fetched; none before the first.
+    pub age: Option<Duration>,
+    /// Why the last fetch failed, when it did.
+    pub last_error: Option<ApiError>,
+    /// Fetches so far.
+    pub fetches: u64,
 }
 
 /// `status` of a `TokenReview`.

@@ -112,7 +112,9 @@ mod verified;
 mod verifier;
 
 pub use algorithm::SignatureAlgorithm;
-pub use api::{ApiError, ClusterApi, KeySource, NodeRecord, Patience, PodRecord, TokenReview};
+pub use api::{
+    ApiError, ClusterApi, KeySource, KeysStatus, NodeRecord, Patience, PodRecord, TokenReview,
+};
 pub use base64url::Base64Error;
 pub use cluster::{Binding, Cluster, LocalProof, Lookup, Proof, ReviewProof, TrustedKeys};
 pub use error::{Asked, EvidenceError, TokenError, TokenPart};

@@ -5,14 +5,14 @@
 //! given, and the API server that the configuration names. Everything else is the peer's, until
 //! [`TokenVerifier::verify`] has gone through it from top to bottom.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::api::{ApiError, Patience};
+use crate::api::{ApiError, KeysStatus, Patience};
 use crate::binding::Unbound;
-use crate::cluster::{Binding, Cluster, Proof, Unsigned};
+use crate::cluster::{Binding, Cluster, Proof, TrustedKeys, Unsigned};
 use crate::error::{Asked, EvidenceError, TokenError};
 use crate::keys::KeySet;
 use crate::payload::Payload;
@@ -115,6 +115,16 @@ impl TokenVerifier {
             .map(|cluster: Cluster| (cluster.name.clone(), cluster))
             .collect();
         Self { clusters }
+    }
+
+    /// The clusters whose keys are followed, by name, and how that goes.
+    #[must_use]
+    pub fn followed_keys(&self) -> BTreeMap<String, KeysStatus> {
+        let status = |cluster: &Cluster| match &cluster.proof.local()?.keys {
+            TrustedKeys::Followed(source) => Some((cluster.name.clone(), source.status())),
+            TrustedKeys::Fixed(_) => None,
+        };
+        self.clusters.values().filter_map(status).collect()
     }
 
     /// Verifies `evidence` as of `now`, asking nobody: a cluster whose API

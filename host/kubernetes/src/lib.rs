@@ -62,4 +62,4 @@ pub use access::Access;
 pub use answer::MAX_ANSWER_BYTES;
 pub use api_server::ApiServer;
 pub use location::{KeyLocation, Published};
-pub use published::{KeysStatus, PublishedKeys};
+pub use published::PublishedKeys;

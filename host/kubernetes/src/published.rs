@@ -8,7 +8,7 @@ use crate::location::{Fetcher, Published};
 use crate::shared::Shared;
 use crate::waiting::runtime;
 use crate::words;
-use nameplate_evidence::{ApiError, KeySet, KeySource, Patience};
+use nameplate_evidence::{ApiError, KeySet, KeySource, KeysStatus, Patience};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -27,17 +27,6 @@ const LOOK: Duration = Duration::from_millis(25);
 #[derive(Debug, Clone)]
 pub struct PublishedKeys {
     following: Arc<Following>,
-}
-
-/// How the following of published keys goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeysStatus {
-    /// Time since the set that serves was fetched; none before the first.
-    pub age: Option<Duration>,
-    /// Why the last fetch failed, when it did.
-    pub last_error: Option<ApiError>,
-    /// Fetches so far.
-    pub fetches: u64,
 }
 
 /// What time it is, so that tests can say it.
@@ -86,21 +75,6 @@ impl PublishedKeys {
         let following = KNOWN.get(&key, || Following::new(published, Box::new(Instant::now)))?;
         Ok(Self { following })
     }
-
-    /// How it goes.
-    #[must_use]
-    pub fn status(&self) -> KeysStatus {
-        let now = (self.following.clock)();
-        let state = self.following.state();
-        KeysStatus {
-            age: state
-                .keys
-                .as_ref()
-                .map(|fetched| now.saturating_duration_since(fetched.at)),
-            last_error: state.last_error.clone(),
-            fetches: state.fetches,
-        }
-    }
 }
 
 impl KeySource for PublishedKeys {
@@ -134,6 +108,19 @@ impl KeySource for PublishedKeys {
         let now = (following.clock)();
         following.fetch(&mut state, now).ok()?;
         following.wait(state, patience).ok()?.other_than(seen)
+    }
+
+    fn status(&self) -> KeysStatus {
+        let now = (self.following.clock)();
+        let state = self.following.state();
+        KeysStatus {
+            age: state
+                .keys
+                .as_ref()
+                .map(|fetched| now.saturating_duration_since(fetched.at)),
+            last_error: state.last_error.clone(),
+            fetches: state.fetches,
+        }
     }
 }
 

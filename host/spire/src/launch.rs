@@ -7,6 +7,7 @@ mod socket;
 use crate::aid::Aid;
 use crate::attest::{Attest, AttestLimits};
 use crate::catalog::{Catalog, Configured, Side};
+use crate::followed_keys;
 use crate::host_services::HostServices;
 use crate::log::{Level, log, panics};
 use crate::metrics::Metrics;
@@ -25,6 +26,7 @@ use nameplate_attestor::policy::Sandbox;
 use socket::Socket;
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixListener;
@@ -90,6 +92,9 @@ pub struct ServerPlugin {
     pub name: String,
     /// What peers may ask at once.
     pub limits: AttestLimits,
+    /// The file that SPIRE reads `plugin_data` from, which it never tells a
+    /// plugin: to be watched.
+    pub data_file: Option<PathBuf>,
 }
 
 /// Why a plugin did not serve. Where SPIRE started it, SPIRE's log says so too.
@@ -187,9 +192,11 @@ impl Part {
                 let serving = Arc::new(Serving::new(
                     plugin.method,
                     plugin.name,
+                    plugin.data_file,
                     sandbox,
                     metrics.clone(),
                 ));
+                followed_keys::tell(&serving, metrics.clone());
                 let attest = Attest::new(
                     Arc::clone(&serving),
                     Arc::clone(host),

@@ -29,6 +29,7 @@
 mod aid;
 mod attest;
 mod catalog;
+mod followed_keys;
 mod host_services;
 mod launch;
 mod log;

@@ -6,7 +6,7 @@
 use crate::host_services::HostServices;
 use crate::log::{Level, log};
 use crate::proto::metrics::metrics_client::MetricsClient;
-use crate::proto::metrics::{AddSampleRequest, IncrCounterRequest, Label};
+use crate::proto::metrics::{AddSampleRequest, IncrCounterRequest, Label, SetGaugeRequest};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,6 +28,7 @@ pub(crate) struct Metrics {
 #[derive(Debug)]
 enum Measurement {
     Count(IncrCounterRequest),
+    Gauge(SetGaugeRequest),
     Sample(AddSampleRequest),
 }
 
@@ -57,6 +58,15 @@ impl Metrics {
         self.put(Measurement::Count(IncrCounterRequest {
             key: key(name),
             val: 1.0,
+            labels: self::labels(labels),
+        }));
+    }
+
+    /// `name` as it is now.
+    pub(crate) fn gauge(&self, name: &str, value: f32, labels: &[(&str, &str)]) {
+        self.put(Measurement::Gauge(SetGaugeRequest {
+            key: key(name),
+            val: value,
             labels: self::labels(labels),
         }));
     }
@@ -96,6 +106,7 @@ async fn send(host: &HostServices, measurement: Measurement) -> bool {
     let mut metrics = MetricsClient::new(channel);
     match measurement {
         Measurement::Count(count) => metrics.incr_counter(count).await.is_ok(),
+        Measurement::Gauge(gauge) => metrics.set_gauge(gauge).await.is_ok(),
         Measurement::Sample(sample) => metrics.add_sample(sample).await.is_ok(),
     }
 }

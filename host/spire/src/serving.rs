@@ -23,6 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(crate) struct Serving {
     method: Method,
     name: String,
+    /// Where SPIRE reads `plugin_data` from, if it was said.
+    data_file: Option<PathBuf>,
     sandbox: Sandbox,
     metrics: Metrics,
     attestor: ArcSwapOption<Attestor>,
@@ -37,10 +39,17 @@ struct State {
 }
 
 impl Serving {
-    pub(crate) fn new(method: Method, name: String, sandbox: Sandbox, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        method: Method,
+        name: String,
+        data_file: Option<PathBuf>,
+        sandbox: Sandbox,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             method,
             name,
+            data_file,
             sandbox,
             metrics,
             attestor: ArcSwapOption::empty(),
@@ -93,7 +102,8 @@ impl Serving {
         if state.number != number {
             return files.to_vec();
         }
-        match self.load(data) {
+        let loaded = self.current(data).and_then(|data| self.load(&data));
+        match loaded {
             Ok((config, generation)) => {
                 let policy = generation.naming(None).label().to_string();
                 let generation = self.serve(generation);
@@ -103,7 +113,7 @@ impl Serving {
                     "Swapped after a file changed",
                     &[("generation", &generation), ("policy", &policy)],
                 );
-                config.files
+                self.watched(config.files)
             }
             Err(problems) => {
                 self.metrics.count("swap", &[("outcome", "refused")]);
@@ -118,10 +128,45 @@ impl Serving {
                 if problems.files.is_empty() {
                     files.to_vec()
                 } else {
-                    problems.files
+                    self.watched(problems.files)
                 }
             }
         }
+    }
+
+    /// What SPIRE would hand over now: the text of its file, where that was said.
+    fn current(&self, data: &PluginData) -> Result<PluginData, Problems> {
+        match &self.data_file {
+            Some(path) => data.from_file(path),
+            None => Ok(data.clone()),
+        }
+    }
+
+    /// A file that is not what SPIRE reads is a mistake that would show only
+    /// when it changes.
+    fn compare(&self, data: &PluginData) {
+        let Some(path) = &self.data_file else {
+            return;
+        };
+        let (warning, why) = match data.from_file(path) {
+            Ok(read) if read.text == data.text => return,
+            Ok(_) => ("SPIRE handed over something else", String::new()),
+            Err(problems) => ("it cannot be read", rendered(&problems).join("\n")),
+        };
+        log(
+            Level::Warn,
+            "The plugin data file is not SPIRE's",
+            &[
+                ("file", &path.display()),
+                ("warning", &warning),
+                ("error", &why),
+            ],
+        );
+    }
+
+    /// The files that a change of which may call for another generation.
+    fn watched(&self, files: Vec<PathBuf>) -> Vec<PathBuf> {
+        self.data_file.iter().cloned().chain(files).collect()
     }
 
     fn serve(&self, generation: Generation) -> u64 {
@@ -168,7 +213,7 @@ impl Configured for Serving {
         // Watched first and read then: what happens in between is an event,
         // and it waits for the state that is held here.
         let files = match config(&data) {
-            Ok(config) => config.files,
+            Ok(config) => self.watched(config.files),
             Err(problems) => return Err(rendered(&problems)),
         };
         let watcher = self.watch(number, data.clone(), files);
@@ -185,6 +230,7 @@ impl Configured for Serving {
         // Its thread may be waiting for the state.
         drop(state);
         drop(older);
+        self.compare(&data);
         for warning in rendered(&config.warnings) {
             log(
                 Level::Warn,

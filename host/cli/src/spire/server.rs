@@ -5,6 +5,7 @@ use crate::report::Exit;
 use nameplate_attestor::AttestorName;
 use nameplate_evidence::Method;
 use nameplate_spire::{AttestLimits, Plugin, ServerPlugin};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Serve spire-server as an external NodeAttestor
@@ -15,6 +16,7 @@ Started by spire-server, not by hand: `plugin_args` gives this command line.
 
 Examples:
   nameplate spire server --attestor k8s_psat
+  nameplate spire server --attestor k8s_psat --plugin-data-file /etc/spire/k8s_psat.hcl
   nameplate spire server --attestor k8s_sat --name k8s_sat_edge --max-concurrent 16")]
 pub(crate) struct Arguments {
     /// The evidence to attest
@@ -24,6 +26,11 @@ pub(crate) struct Arguments {
     /// The plugin's name in SPIRE's configuration [default: the method's]
     #[arg(long, value_name = "NAME")]
     name: Option<AttestorName>,
+
+    /// Where SPIRE has `plugin_data_file`, the same file: a change of it
+    /// serves at once, and not only when SPIRE is sent SIGUSR1
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    plugin_data_file: Option<PathBuf>,
 
     /// Attestations at work at once
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -54,6 +61,7 @@ pub(super) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         method: arguments.attestor,
         name: super::named(arguments.attestor, name),
         limits,
+        data_file: arguments.plugin_data_file,
     };
     super::serve(Plugin::Server(plugin))
 }

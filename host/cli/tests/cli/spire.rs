@@ -361,6 +361,35 @@ async fn what_exceeds_the_queue_is_refused_early() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_file_that_spire_reads_is_watched_where_it_is_named() {
+    const REFUSED: &str = "A changed file was refused, what served goes on";
+    let place = Place::new();
+    let swap = |text: &str| {
+        place.write("data.new", text);
+        let [new, there] = ["data.new", "data.hcl"].map(|name| place.path().join(name));
+        std::fs::rename(new, there).unwrap();
+    };
+    let by_pod = GOOD.replace("builtin:node", "builtin:pod");
+    swap(GOOD);
+    let host = Host::start(&place, &format!("{SAT} --plugin-data-file data.hcl")).await;
+    host.init(&OFFERED).await.unwrap();
+    host.configure(GOOD).await.unwrap();
+    let id = || async { host.attest(payload(&claims_now())).await.unwrap().spiffe_id };
+    assert_eq!(id().await, NODE);
+    swap(&bad());
+    host.logged(REFUSED).await;
+    assert_eq!(id().await, NODE);
+    swap(&by_pod);
+    host.logged("Swapped after a file changed").await;
+    assert_ne!(id().await, NODE);
+    // What SPIRE hands over counts, and that it is another text is said.
+    assert!(!host.whole_log().contains("is not SPIRE's"));
+    host.configure(GOOD).await.unwrap();
+    assert_eq!(id().await, NODE);
+    host.logged("The plugin data file is not SPIRE's").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_file_that_changed_serves_and_a_broken_one_does_not() {
     let place = Place::new();
     let policies = crate::support::repository().join("policies");

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nameplate_evidence::{
-    ApiError, Binding, Cluster, ClusterApi, EvidenceError, KeySet, KeySource, Label, LocalProof,
-    Lookup, NodeRecord, Patience, PodRecord, Proof, ReviewProof, ServiceAccount, Subject,
-    TokenReview, TokenVerifier, TrustedKeys,
+    ApiError, Binding, Cluster, ClusterApi, EvidenceError, KeySet, KeySource, KeysStatus, Label,
+    LocalProof, Lookup, NodeRecord, Patience, PodRecord, Proof, ReviewProof, ServiceAccount,
+    Subject, TokenReview, TokenVerifier, TrustedKeys,
 };
 use serde_json::{Value, json};
 
@@ -456,6 +456,13 @@ impl KeySource for Rotating {
         let newer = self.sets.get(*at + 1).cloned()?;
         *at += 1;
         Some(newer)
+    }
+
+    fn status(&self) -> KeysStatus {
+        KeysStatus {
+            fetches: self.fetches.load(Ordering::Relaxed) as u64,
+            ..KeysStatus::default()
+        }
     }
 }
 

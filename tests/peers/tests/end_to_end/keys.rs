@@ -2,6 +2,7 @@
 
 use crate::Subject;
 use crate::run::Run;
+use nameplate_peers::eventually;
 
 const PSAT: &str = "k8s_psat";
 
@@ -34,6 +35,15 @@ pub(crate) fn are_rotated(run: &mut Run, subject: &Subject) {
         let spire = run.spire(step, &server);
         let _path = spire.start_agent("old", &old_agent).attested();
         running.push((step, spire));
+    }
+    eprintln!("- SPIRE's metrics say how old followed keys are");
+    for (step, spire) in &running {
+        let has = || spire.metrics().contains("nameplate_jwks_age_seconds{");
+        if ["the keys' URL is followed", "the keys are discovered"].contains(step) {
+            eventually("the age of the keys is a metric", has);
+        } else {
+            assert!(!has(), "{step}");
+        }
     }
     eprintln!("- the keys are rotated");
     run.cluster.rotate_keys();
