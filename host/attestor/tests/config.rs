@@ -4,7 +4,7 @@
 //! the file of the same name ending in `.expected` holds the problems as they
 //! are shown. `BLESS=1` writes them anew.
 
-use nameplate_attestor::config::{Config, Problem, Problems};
+use nameplate_attestor::config::{Config, PluginData, Problem, Problems};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -443,4 +443,44 @@ fn a_text_beyond_the_limit_is_not_parsed() {
     let text = format!("{GOOD}\n{}", "#".repeat(1 << 20));
     let problems = Config::from_toml(&text, "n", &folder()).unwrap_err();
     assert_eq!(problems.to_string(), "n: error: larger than 1048576 bytes");
+}
+
+/// What an operator writes, and what a plugin is handed: SPIRE prints
+/// `plugin_data` anew. The `.printed` files are what HCL's own printer makes of
+/// the others (hashicorp/hcl 1.0.1-vault-7, `printer.DefaultConfig`, by SPIRE's
+/// `ast.Node` in a NodeAttestor's stanza).
+#[test]
+fn what_spire_prints_says_what_was_written() {
+    let read = |path: &Path| {
+        let data = PluginData {
+            text: fs::read_to_string(path).unwrap(),
+            trust_domain: "example.org".to_owned(),
+            attestor: "k8s_psat".to_owned(),
+            method: nameplate_evidence::Method::K8sPsat,
+        };
+        let config = Config::from_plugin(&data, "plugin_data", &folder())
+            .unwrap_or_else(|problems| panic!("{}: {}", path.display(), problems.render(false)));
+        let clusters = config.attestors[0].clusters.len();
+        // What was said is the same, where it stands is not.
+        let said = format!("{:#?}", config.attestors);
+        let said: Vec<_> = said
+            .lines()
+            .filter(|line| !line.contains(".."))
+            .map(str::to_owned)
+            .collect();
+        (said, clusters, data.text)
+    };
+    for (name, clusters) in [
+        ("forms.hcl", 3),
+        ("json.json", 2),
+        ("naming.hcl", 1),
+        ("text.hcl", 1),
+    ] {
+        let written = folder().join("printed").join(name);
+        let printed = written.with_file_name(format!("{name}.printed"));
+        let (written, printed) = (read(&written), read(&printed));
+        assert_ne!(written.2, printed.2, "{name}");
+        assert_eq!(written.0, printed.0, "{name}");
+        assert_eq!((written.1, printed.1), (clusters, clusters), "{name}");
+    }
 }

@@ -18,6 +18,15 @@ pub(crate) struct Run {
     number: usize,
 }
 
+/// The SHA-256 of `bytes`.
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in Sha256::digest(bytes) {
+        write!(text, "{byte:02x}").unwrap();
+    }
+    text
+}
+
 impl Run {
     pub(crate) fn start(bin: PathBuf) -> Self {
         // Short, as socket paths have to be.
@@ -25,10 +34,7 @@ impl Run {
         eprintln!("- a cluster");
         let cluster = Cluster::start(&bin, work.path());
         let nameplate = nameplate();
-        let mut checksum = String::new();
-        for byte in Sha256::digest(fs::read(&nameplate).unwrap()) {
-            write!(checksum, "{byte:02x}").unwrap();
-        }
+        let checksum = hex(&fs::read(&nameplate).unwrap());
         Self {
             bin,
             work,
@@ -99,7 +105,10 @@ impl Run {
     }
 
     fn agent_loading(&self, load: &str, method: &str, cluster: &str, token: &str) -> String {
-        let path = self.at().join(format!("{cluster}-agent.token"));
+        // One for each token: an agent reads it whenever it attests.
+        let mut digest = hex(token.as_bytes());
+        digest.truncate(16);
+        let path = self.at().join(digest + ".token");
         fs::write(&path, format!("{token}\n")).unwrap();
         format!(
             "NodeAttestor \"{method}\" {{\n{load}plugin_data {{\ncluster = \"{cluster}\"\n\

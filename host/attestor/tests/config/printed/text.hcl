@@ -1,0 +1,12 @@
+clusters = {
+  "production" = {
+    service_account_allow_list = ["spire:spire-agent"]
+    verification = "local"
+    issuer = "https://\u0065xample.org/\"quoted\"/tab\tend"
+    audience = [<<-ONE
+      spire-server
+      ONE
+    , "two"]
+    jwks_file = "keys/jwks.json"
+  }
+}
