@@ -18,6 +18,16 @@ pub(crate) enum Command {
     Config(stanza::Arguments),
 }
 
+/// Which of SPIRE's two a plugin serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Side {
+    /// spire-server
+    #[default]
+    Server,
+    /// spire-agent
+    Agent,
+}
+
 impl Command {
     /// Runs the subcommand.
     ///

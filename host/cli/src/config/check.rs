@@ -6,6 +6,7 @@
 
 use crate::failure::{Failure, plural};
 use crate::report::{BAD, Exit, FAINT, GOOD, HEADING, NOTE, Output, printable, row};
+use crate::spire::Side;
 use nameplate_attestor::config::{AttestorConfig, ClusterConfig, Config, PluginData, Problems};
 use nameplate_attestor::{AgentConfig, Generation, Naming, PolicyLabel};
 use nameplate_evidence::{Binding, Method, Proof, TrustedKeys};
@@ -47,16 +48,6 @@ pub(crate) struct Arguments {
     /// The name that the plugin is loaded under, where it is not the method's
     #[arg(long, value_name = "NAME", requires = "plugin")]
     name: Option<String>,
-}
-
-/// The side of a SPIRE plugin.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Side {
-    /// spire-server
-    #[default]
-    Server,
-    /// spire-agent
-    Agent,
 }
 
 impl Arguments {

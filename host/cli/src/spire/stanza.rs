@@ -1,9 +1,10 @@
 //! `nameplate spire config`: what to write into SPIRE's configuration.
 
+use super::Side;
 use crate::failure::Failure;
 use crate::report::{Exit, Output};
 use nameplate_attestor::AttestorName;
-use nameplate_evidence::Method;
+use nameplate_evidence::{AllowedServiceAccount, Method};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "\
 Examples:
   nameplate spire config --attestor k8s_psat --cluster production
+  nameplate spire config --attestor k8s_psat --cluster production --side server \
+      --jwks-file /etc/spire/production.jwks --issuer https://oidc.example.org
   nameplate spire config --attestor k8s_psat --cluster production --output json")]
 pub(crate) struct Arguments {
     /// The evidence to attest
@@ -29,6 +32,34 @@ pub(crate) struct Arguments {
     /// The cluster that the agents are in
     #[arg(long, value_name = "NAME", default_value = "production")]
     cluster: AttestorName,
+
+    /// Where the cluster's public keys are: its JWKS, or PEM for `k8s_sat`
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    keys: Option<PathBuf>,
+
+    /// What the cluster's tokens say that they are issued by
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "https://kubernetes.default.svc.cluster.local"
+    )]
+    issuer: String,
+
+    /// The account of the agents
+    #[arg(
+        long,
+        value_name = "NAMESPACE:NAME",
+        default_value = "spire:spire-agent"
+    )]
+    service_account: AllowedServiceAccount,
+
+    /// Where an agent finds its token, where it is not SPIRE's own place
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    token_path: Option<PathBuf>,
+
+    /// Print the stanza of one side and nothing else
+    #[arg(long, value_enum)]
+    side: Option<Side>,
 
     /// Print this binary for spire-agent too, where SPIRE's own agent side would
     /// do
@@ -71,8 +102,11 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     // is none for `k8s_sat` any more.
     let built_in = method == Method::K8sPsat && name == method.as_str();
     let own = arguments.agent_plugin || !built_in;
-    let server = server(&name, &load("server"), method, cluster);
-    let agent = agent(&name, own.then(|| load("agent")).as_ref(), cluster);
+    let keys = keys(arguments)?;
+    let server = server(&name, &load("server"), cluster, &keys);
+    let token_path = absolute(arguments.token_path.as_deref())?;
+    let load = own.then(|| load("agent"));
+    let agent = agent(&name, load.as_ref(), cluster, token_path.as_deref());
     let document = json!({
         "plugin_cmd": binary,
         "plugin_args": words("server"),
@@ -80,10 +114,15 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         "server": server,
         "agent": agent,
     });
-    output.answer(&document, |out| {
-        writeln!(out, "# spire-server: into `plugins {{ }}` of server.conf")?;
-        writeln!(out, "{server}")?;
-        write!(out, "{agent}")
+    output.answer(&document, |out| match arguments.side {
+        Some(Side::Server) => write!(out, "{server}"),
+        Some(Side::Agent) => write!(out, "{agent}"),
+        None => {
+            writeln!(out, "# spire-server: into `plugins {{ }}` of server.conf")?;
+            writeln!(out, "{server}")?;
+            writeln!(out, "# spire-agent: into `plugins {{ }}` of agent.conf")?;
+            write!(out, "{agent}")
+        }
     })?;
     Ok(Exit::Done)
 }
@@ -134,26 +173,49 @@ impl Load<'_> {
     }
 }
 
-fn server(name: &str, load: &Load<'_>, method: Method, cluster: &str) -> String {
-    let keys = match method {
-        Method::K8sSat => {
-            r#"                service_account_key_file = "/path/to/service-account.pub""#
-                .to_owned()
-        }
-        Method::K8sPsat => r#"                verification = "local"
-                jwks_file = "/path/to/jwks.json"
-                issuer = "https://kubernetes.default.svc.cluster.local"
-                audience = ["spire-server"]"#
-            .to_owned(),
+/// SPIRE's plugins start where SPIRE was started: a path that is written down
+/// has to be whole.
+fn absolute(path: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
+    path.map(std::path::absolute)
+        .transpose()
+        .map_err(|error| Failure::fault("path_unusable", error))
+}
+
+/// The keys of the cluster in the server's stanza, each on its line.
+fn keys(arguments: &Arguments) -> Result<String, Failure> {
+    let keys = absolute(arguments.keys.as_deref())?;
+    let file = |otherwise: &str| match &keys {
+        Some(keys) => quoted(&keys.to_string_lossy()),
+        None => quoted(otherwise),
     };
+    let account = quoted(&arguments.service_account.to_string());
+    let mut lines = vec![format!("service_account_allow_list = [{account}]")];
+    match arguments.attestor {
+        Method::K8sSat => lines.push(format!(
+            "service_account_key_file = {}",
+            file("/path/to/service-account.pub")
+        )),
+        Method::K8sPsat => lines.extend([
+            r#"verification = "local""#.to_owned(),
+            format!("jwks_file = {}", file("/path/to/jwks.json")),
+            format!("issuer = {}", quoted(&arguments.issuer)),
+            r#"audience = ["spire-server"]"#.to_owned(),
+        ]),
+    }
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|line| format!("{:16}{line}\n", ""))
+        .collect();
+    Ok(lines.concat())
+}
+
+fn server(name: &str, load: &Load<'_>, cluster: &str, keys: &str) -> String {
     format!(
         r#"NodeAttestor {name} {{
 {load}    plugin_data {{
         clusters = {{
             {cluster} = {{
-                service_account_allow_list = ["spire:spire-agent"]
-{keys}
-            }}
+{keys}            }}
         }}
     }}
 }}
@@ -165,16 +227,21 @@ fn server(name: &str, load: &Load<'_>, method: Method, cluster: &str) -> String 
 }
 
 /// SPIRE's own agent side, unless another is to be loaded.
-fn agent(name: &str, load: Option<&Load<'_>>, cluster: &str) -> String {
+fn agent(name: &str, load: Option<&Load<'_>>, cluster: &str, token_path: Option<&Path>) -> String {
+    let token_path = token_path.map(|path| {
+        let path = quoted(&path.to_string_lossy());
+        format!("{:8}token_path = {path}\n", "")
+    });
     format!(
         r#"NodeAttestor {name} {{
 {load}    plugin_data {{
         cluster = {cluster}
-    }}
+{token_path}    }}
 }}
 "#,
         name = quoted(name),
         load = load.map(Load::stanza).unwrap_or_default(),
         cluster = quoted(cluster),
+        token_path = token_path.unwrap_or_default(),
     )
 }

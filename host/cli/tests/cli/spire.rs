@@ -513,4 +513,24 @@ fn the_stanza_that_is_printed_is_the_binary_and_a_good_configuration() {
         .exits(0);
     let agent = run["agent"].as_str().unwrap();
     assert!(agent.contains("cluster = \"edge\""), "{agent}");
+    assert!(!agent.contains("token_path"), "{agent}");
+
+    // What is said of the cluster stands in it, with paths that are whole.
+    let side = |side: &str| {
+        let words = "spire config --attestor k8s_psat --binary binary --keys k.jwks --issuer \
+                     https://oidc.example.org --service-account a:b --token-path t";
+        place.run(&format!("{words} --side {side}")).exits(0).stdout
+    };
+    let at = |name: &str| place.path().join(name).display().to_string();
+    let server = side("server");
+    for line in [
+        format!("jwks_file = \"{}\"", at("k.jwks")),
+        "issuer = \"https://oidc.example.org\"".to_owned(),
+        "service_account_allow_list = [\"a:b\"]".to_owned(),
+    ] {
+        assert!(server.contains(&line), "{line}: {server}");
+    }
+    assert!(!server.contains("token_path"), "{server}");
+    let token_path = format!("token_path = \"{}\"", at("t"));
+    assert!(side("agent").contains(&token_path));
 }
