@@ -8,6 +8,9 @@
 //! bytes --RawEvidence::new--> RawEvidence --TokenVerifier::verify--> VerifiedEvidence
 //! ```
 //!
+//! That is for tokens. Certificates are proven in two steps, with a nonce in
+//! between: [`certificates`].
+//!
 //! ```
 //! # use std::{error::Error, time::{Duration, SystemTime}};
 //! use nameplate_evidence::{ClusterTrust, KeySet, Method, RawEvidence, Subject, TokenVerifier};
@@ -95,6 +98,7 @@ mod algorithm;
 mod api;
 mod base64url;
 mod binding;
+pub mod certificates;
 mod cluster;
 mod digest;
 mod error;

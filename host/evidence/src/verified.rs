@@ -17,6 +17,14 @@ use crate::subject::Subject;
 /// - every field comes from those signed claims, from the token's bytes or
 ///   from the operator's configuration, and no string is empty.
 ///
+/// For a subject that is a [`Certificate`](crate::Certificate):
+/// - a path led from it to an authority that the operator trusts, all of it
+///   valid at the time given, and it is for digital signatures;
+/// - its key signed the nonce of the one [`Challenge`](crate::certificates::Challenge)
+///   that this answers;
+/// - every field comes from the signed certificate or the operator's
+///   configuration, and no string is empty.
+///
 /// The claimed ID is the exception, as its name says: the peer wrote it, and
 /// nothing vouches for it.
 ///

@@ -1,0 +1,54 @@
+//! X.509 certificates as evidence, and possession of their keys: `x509pop`.
+//!
+//! A peer sends a chain. It is counted, measured, parsed and verified up to the
+//! operator's authorities; then the peer has to sign a nonce that nobody has
+//! seen before. Only then is there a subject:
+//!
+//! ```text
+//! payload → ExaminedChain → Challenge → (the peer signs) → VerifiedEvidence
+//! ```
+//!
+//! Each step consumes the one before, so a challenge is answered once, and what
+//! was not answered proves nothing. No clock and no random source is here: time
+//! and nonce are arguments.
+//!
+//! # What is checked, in order
+//!
+//! | check | reason |
+//! |---|---|
+//! | the payload is `{"certificates": [...]}` of base64 (RFC 4648 §4) | `chain_malformed` |
+//! | there is a leaf | `certificate_missing` |
+//! | no more intermediates than allowed, before any is parsed | `too_many_intermediates` |
+//! | leaf and intermediates are X.509 v3 certificates in DER | `certificate_unreadable` |
+//! | no RSA key is larger than allowed, or smaller than 2,048 bits | `key_size` |
+//! | a path leads to an authority, all of it valid at the time given (RFC 5280 §6) | `chain_untrusted` |
+//! | authorities may sign certificates (RFC 5280 §4.2.1.3) | `chain_untrusted` |
+//! | path building ends within its budget | `chain_too_costly` |
+//! | the leaf's key usage has `digitalSignature` | `key_usage` |
+//! | the leaf's key is RSA, P-256, P-384 or P-521 | `key_unsupported` |
+//! | the answer is of the key's kind, over both nonces | `response_malformed`, `response_kind`, `nonce_malformed`, `possession_unproven` |
+//!
+//! # Where Go's verifier, which SPIRE uses, says otherwise
+//!
+//! | certificate | Go | here |
+//! |---|---|---|
+//! | a leaf that is itself in the bundle | accepted, without an authority | refused: what is trusted is who signs. One that is signed by itself and may sign certificates too is its own authority |
+//! | a leaf that is an authority (`CA:TRUE`) | accepted | refused |
+//! | a validity that begins before 1970 | accepted | refused: it cannot be read |
+//! | a name in TeletexString, BMPString or UniversalString | read | left out |
+//! | no subject | accepted | accepted, without a common name |
+//! | no bundle | the system's authorities | cannot be made: [`TrustedAuthorities`] is never empty |
+//! | an RSA key of fewer than 2,048 bits | accepted from 1,024 on | refused |
+
+mod authorities;
+mod challenge;
+mod error;
+mod leaf;
+mod payload;
+mod possession;
+mod verifier;
+
+pub use authorities::{TrustedAuthorities, TrustedAuthoritiesError};
+pub use challenge::{Challenge, NONCE_BYTES, Nonce};
+pub use error::{CertificateError, Position};
+pub use verifier::{CertificateVerifier, ChainLimits, ExaminedChain};

@@ -1,0 +1,96 @@
+//! A challenge: a nonce that the peer has to sign with the leaf's key.
+//!
+//! Answering consumes it, and it holds the nonce that was sent, so that no
+//! answer to another challenge, and no answer twice, can prove anything.
+
+use super::CertificateError;
+use super::possession::{self, Response};
+use crate::subject::{Certificate, KeyKind, Subject};
+use crate::verified::{Statement, VerifiedEvidence};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use std::fmt;
+
+/// Length of a nonce, in bytes.
+pub const NONCE_BYTES: usize = 32;
+
+/// Random bytes that nobody could have foreseen. Not `Clone`, and `Debug` shows
+/// none of them.
+pub struct Nonce([u8; NONCE_BYTES]);
+
+impl Nonce {
+    /// A nonce of these bytes. They have to come from a cryptographic random
+    /// source, and to be used once.
+    #[must_use]
+    pub fn new(bytes: [u8; NONCE_BYTES]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Nonce(..)")
+    }
+}
+
+/// A subject whose chain is verified, and a nonce for whoever claims to be it.
+#[derive(Debug)]
+#[must_use = "nothing is proven before the challenge is answered"]
+pub struct Challenge {
+    pub(super) subject: Certificate,
+    /// `subjectPublicKey` of the leaf.
+    pub(super) key: Vec<u8>,
+    /// SHA-256 of the leaf says which statement it is.
+    pub(super) statement: Statement,
+    pub(super) nonce: Nonce,
+}
+
+/// What is sent: one arm, and `null` for the other.
+#[derive(Serialize)]
+struct Message {
+    rsa_signature: Option<Arm>,
+    ecdsa_signature: Option<Arm>,
+}
+
+#[derive(Serialize)]
+struct Arm {
+    nonce: String,
+}
+
+impl Challenge {
+    /// What is sent to the peer, as SPIRE's own server side sends it.
+    #[must_use]
+    pub fn message(&self) -> Vec<u8> {
+        let arm = Some(Arm {
+            nonce: STANDARD.encode(self.nonce.0),
+        });
+        let message = match self.subject.key {
+            KeyKind::Rsa => Message {
+                rsa_signature: arm,
+                ecdsa_signature: None,
+            },
+            KeyKind::P256 | KeyKind::P384 | KeyKind::P521 => Message {
+                rsa_signature: None,
+                ecdsa_signature: arm,
+            },
+        };
+        // Strings always have a JSON form.
+        serde_json::to_vec(&message).unwrap_or_default()
+    }
+
+    /// Takes the peer's answer.
+    ///
+    /// # Errors
+    /// [`CertificateError`] when it does not prove that the peer has the key.
+    pub fn answered(self, response: &[u8]) -> Result<VerifiedEvidence, CertificateError> {
+        let kind = self.subject.key;
+        let response = Response::parse(response, kind)?;
+        possession::verify(kind, &self.key, &self.nonce.0, &response)?;
+        Ok(VerifiedEvidence::new(
+            None,
+            Subject::Certificate(self.subject),
+            self.statement,
+        ))
+    }
+}

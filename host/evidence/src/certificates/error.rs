@@ -1,0 +1,139 @@
+//! Why a certificate is refused.
+
+use super::NONCE_BYTES;
+use crate::json::JsonError;
+use std::fmt;
+
+/// Why a certificate, or the proof of its key, is refused.
+///
+/// Variants stand in the order in which the checks are made.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// The payload is not JSON of the form that agents send.
+    #[error("certificate payload is malformed")]
+    ChainMalformed {
+        /// What is wrong with it.
+        source: JsonError,
+    },
+    /// `certificates` is not a list of base64.
+    #[error("`certificates` of the payload is not a list of certificates in base64")]
+    ChainEncoding,
+    /// The payload has no certificate.
+    #[error("payload holds no certificate")]
+    Missing,
+    /// There are more intermediates than are looked at.
+    #[error("payload holds {count} intermediate certificates, more than {most}")]
+    TooManyIntermediates {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// A certificate is not X.509 in DER, or has what cannot be read.
+    #[error("{position} cannot be read")]
+    Unreadable {
+        /// Which.
+        position: Position,
+        /// What is wrong with it.
+        source: x509_cert::der::Error,
+    },
+    /// An RSA key is of a size that is not accepted.
+    #[error("{position} has an RSA key of {bits} bits, and {least} to {most} are accepted")]
+    KeySize {
+        /// Whose.
+        position: Position,
+        /// Bits of its modulus.
+        bits: usize,
+        /// Fewest that are accepted.
+        least: usize,
+        /// Most that are accepted.
+        most: usize,
+    },
+    /// No path leads from the leaf to an authority.
+    #[error("certificate leads to no trusted authority")]
+    Untrusted {
+        /// The most telling of the reasons.
+        source: webpki::Error,
+    },
+    /// Each path leads through an authority that may not sign certificates,
+    /// or through one whose own time is over.
+    #[error("certificate is signed by an authority that may not sign, or whose time is over")]
+    AuthorityUnfit,
+    /// Looking for a path took more work than is spent on a peer.
+    #[error("looking for a path to an authority costs too much")]
+    TooCostly {
+        /// What was used up.
+        source: webpki::Error,
+    },
+    /// The leaf may not be used to sign (RFC 5280 §4.2.1.3); also when it says
+    /// nothing of its use.
+    #[error("certificate is not for digital signatures")]
+    KeyUsage,
+    /// The leaf's key is of a kind that proves nothing here.
+    #[error("certificate has a key of an unsupported kind: {kind}")]
+    KeyUnsupported {
+        /// Its name, or its object identifier.
+        kind: String,
+    },
+    /// The answer to the challenge is not JSON of the form that agents send.
+    #[error("answer to the challenge is malformed")]
+    ResponseMalformed {
+        /// What is wrong with it, where it is not the base64.
+        source: Option<JsonError>,
+    },
+    /// The answer is for a key of another kind.
+    #[error("answer to the challenge is not for a key of kind {expected}")]
+    ResponseKind {
+        /// The kind of the certificate's key.
+        expected: &'static str,
+    },
+    /// The peer's nonce is of another length.
+    #[error("nonce of the answer has {bytes} bytes, and {NONCE_BYTES} are asked for")]
+    NonceMalformed {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// The signature is not of the certificate's key over both nonces.
+    #[error("signature over the nonces does not fit the certificate's key")]
+    PossessionUnproven,
+}
+
+/// A certificate of a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    /// The peer's own.
+    Leaf,
+    /// One of those that lead to an authority, counted from 0.
+    Intermediate(usize),
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Leaf => f.write_str("leaf certificate"),
+            Self::Intermediate(number) => write!(f, "intermediate certificate {number}"),
+        }
+    }
+}
+
+impl CertificateError {
+    /// A word for the peer, which says nothing that it did not send.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::ChainMalformed { .. } | Self::ChainEncoding => "chain_malformed",
+            Self::Missing => "certificate_missing",
+            Self::TooManyIntermediates { .. } => "too_many_intermediates",
+            Self::Unreadable { .. } => "certificate_unreadable",
+            Self::KeySize { .. } => "key_size",
+            Self::Untrusted { .. } | Self::AuthorityUnfit => "chain_untrusted",
+            Self::TooCostly { .. } => "chain_too_costly",
+            Self::KeyUsage => "key_usage",
+            Self::KeyUnsupported { .. } => "key_unsupported",
+            Self::ResponseMalformed { .. } => "response_malformed",
+            Self::ResponseKind { .. } => "response_kind",
+            Self::NonceMalformed { .. } => "nonce_malformed",
+            Self::PossessionUnproven => "possession_unproven",
+        }
+    }
+}

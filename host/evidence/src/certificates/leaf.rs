@@ -1,0 +1,181 @@
+//! What is read out of a certificate: sizes and uses of keys, and the names of
+//! its subject.
+
+use super::{CertificateError, Position};
+use crate::digest::hex;
+use crate::subject::{AlternativeName, DistinguishedName, KeyKind};
+use std::net::IpAddr;
+use x509_cert::Certificate;
+use x509_cert::der::asn1::{ObjectIdentifier, UintRef};
+use x509_cert::der::{Decode as _, Reader as _, SliceReader, Tag, Tagged as _};
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{KeyUsage, SubjectAltName};
+use x509_cert::spki::SubjectPublicKeyInfoOwned;
+use x509_cert::time::Validity;
+
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
+
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
+const ORGANIZATIONAL_UNIT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.11");
+
+/// Reads a certificate of a payload.
+pub(super) fn read(der: &[u8], position: Position) -> Result<Certificate, CertificateError> {
+    Certificate::from_der(der).map_err(|source| CertificateError::Unreadable { position, source })
+}
+
+fn unreadable(source: x509_cert::der::Error) -> CertificateError {
+    CertificateError::Unreadable {
+        position: Position::Leaf,
+        source,
+    }
+}
+
+/// Bits of the modulus of an RSA key; none for other keys.
+pub(super) fn rsa_bits(certificate: &Certificate) -> Result<Option<usize>, x509_cert::der::Error> {
+    let key = certificate.tbs_certificate().subject_public_key_info();
+    if key.algorithm.oid != RSA {
+        return Ok(None);
+    }
+    // RSAPublicKey of RFC 8017 §A.1.1: the modulus comes first.
+    let mut reader = SliceReader::new(key.subject_public_key.raw_bytes())?;
+    let modulus = reader.sequence(|reader| {
+        let modulus = UintRef::decode(reader)?;
+        let _exponent = UintRef::decode(reader)?;
+        Ok::<_, x509_cert::der::Error>(modulus)
+    })?;
+    let bytes = modulus.as_bytes();
+    let unused = bytes.first().map_or(0, |first| first.leading_zeros());
+    Ok(Some((bytes.len() * 8).saturating_sub(unused as usize)))
+}
+
+/// The kind of a key that can prove itself.
+pub(super) fn key_kind(key: &SubjectPublicKeyInfoOwned) -> Result<KeyKind, CertificateError> {
+    let unsupported = |kind: String| Err(CertificateError::KeyUnsupported { kind });
+    match key.algorithm.oid {
+        RSA => Ok(KeyKind::Rsa),
+        EC => match curve(key) {
+            Some(P256) => Ok(KeyKind::P256),
+            Some(P384) => Ok(KeyKind::P384),
+            Some(P521) => Ok(KeyKind::P521),
+            Some(other) => unsupported(format!("EC, curve {other}")),
+            None => unsupported("EC without a named curve".to_owned()),
+        },
+        ED25519 => unsupported("Ed25519".to_owned()),
+        other => unsupported(other.to_string()),
+    }
+}
+
+/// The curve of an EC key, where it is named (RFC 5480 §2.1.1).
+fn curve(key: &SubjectPublicKeyInfoOwned) -> Option<ObjectIdentifier> {
+    key.algorithm.parameters.as_ref()?.decode_as().ok()
+}
+
+/// Whether the certificate is said to be for signatures. Silence is no.
+pub(super) fn may_sign(certificate: &Certificate) -> Result<bool, CertificateError> {
+    let usage = certificate
+        .tbs_certificate()
+        .get_extension::<KeyUsage>()
+        .map_err(unreadable)?;
+    Ok(usage.is_some_and(|(_, usage)| usage.digital_signature()))
+}
+
+/// Whether the certificate may sign others. Silence is yes, as it is for
+/// path builders (RFC 5280 §6.1.4 (n)).
+pub(super) fn may_sign_certificates(certificate: &Certificate) -> bool {
+    match certificate.tbs_certificate().get_extension::<KeyUsage>() {
+        Ok(usage) => usage.is_none_or(|(_, usage)| usage.key_cert_sign()),
+        Err(_) => false,
+    }
+}
+
+/// Seconds since 1970 that a certificate holds from and to.
+pub(super) fn times(validity: &Validity) -> (u64, u64) {
+    let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
+    (seconds(validity.not_before), seconds(validity.not_after))
+}
+
+/// The serial number as SPIRE writes it: without leading zeros, an even number
+/// of digits.
+pub(super) fn serial(certificate: &Certificate) -> String {
+    let serial = certificate.tbs_certificate().serial_number().as_bytes();
+    let zeros = serial.iter().take_while(|byte| **byte == 0).count();
+    match serial.get(zeros..) {
+        None | Some([]) => "00".to_owned(),
+        Some(digits) => hex(digits),
+    }
+}
+
+/// The subject's attributes, those that are text; empty ones are left out.
+pub(super) fn subject(certificate: &Certificate) -> DistinguishedName {
+    let mut common_names = Vec::new();
+    let mut name = DistinguishedName::default();
+    let attributes = certificate
+        .tbs_certificate()
+        .subject()
+        .as_ref()
+        .iter()
+        .flat_map(|relative| relative.as_ref().iter());
+    for attribute in attributes {
+        // The encodings that certificates of machines are written in (RFC 5280
+        // §4.1.2.4); the older ones have no agreed reading.
+        let text = [Tag::Utf8String, Tag::PrintableString, Tag::Ia5String];
+        let value = text
+            .contains(&attribute.value.tag())
+            .then(|| std::str::from_utf8(attribute.value.value()).ok())
+            .flatten();
+        let Some(value) = value.filter(|value| !value.is_empty()).map(str::to_owned) else {
+            continue;
+        };
+        match attribute.oid {
+            COMMON_NAME => common_names.push(value),
+            ORGANIZATION => name.organizations.push(value),
+            ORGANIZATIONAL_UNIT => name.organizational_units.push(value),
+            _ => {}
+        }
+    }
+    name.common_name = match common_names.as_mut_slice() {
+        [only] => Some(std::mem::take(only)),
+        _ => None,
+    };
+    name
+}
+
+/// The subject alternative names that are names of a machine.
+pub(super) fn alternative_names(
+    certificate: &Certificate,
+) -> Result<Vec<AlternativeName>, CertificateError> {
+    let names = certificate
+        .tbs_certificate()
+        .get_extension::<SubjectAltName>()
+        .map_err(unreadable)?;
+    let names = names.map(|(_, names)| names.0).unwrap_or_default();
+    Ok(names.iter().filter_map(alternative_name).collect())
+}
+
+fn alternative_name(name: &GeneralName) -> Option<AlternativeName> {
+    let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    match name {
+        GeneralName::DnsName(name) => text(name.as_str()).map(AlternativeName::Dns),
+        GeneralName::UniformResourceIdentifier(name) => {
+            text(name.as_str()).map(AlternativeName::Uri)
+        }
+        GeneralName::Rfc822Name(name) => text(name.as_str()).map(AlternativeName::Email),
+        GeneralName::IpAddress(octets) => {
+            let octets = octets.as_bytes();
+            let address = <[u8; 4]>::try_from(octets)
+                .map(IpAddr::from)
+                .or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from));
+            Some(AlternativeName::Ip(address.ok()?.to_string()))
+        }
+        GeneralName::OtherName(_)
+        | GeneralName::DirectoryName(_)
+        | GeneralName::EdiPartyName(_)
+        | GeneralName::RegisteredId(_) => None,
+    }
+}
