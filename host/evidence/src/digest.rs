@@ -1,10 +1,16 @@
-//! SHA-256, as the lower-case hexadecimal that facts carry.
+//! Digests, as the lower-case hexadecimal that facts carry.
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 
 /// SHA-256 of `bytes` in lower-case hexadecimal.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     hex(digest(&SHA256, bytes).as_ref())
+}
+
+/// SHA-1 of `bytes` in lower-case hexadecimal: for identities that SPIRE
+/// already gave out, not for security.
+pub(crate) fn sha1_hex(bytes: &[u8]) -> String {
+    hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref())
 }
 
 /// `bytes` in lower-case hexadecimal.

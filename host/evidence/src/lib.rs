@@ -107,6 +107,7 @@ mod keys;
 mod payload;
 mod peer_text;
 mod pem;
+mod public_key;
 mod raw;
 mod review;
 pub mod subject;

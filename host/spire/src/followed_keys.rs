@@ -8,7 +8,7 @@ use crate::log::{Level, log};
 use crate::metrics::Metrics;
 use crate::serving::Serving;
 use nameplate_attestor::chain;
-use nameplate_attestor::evidence::KeysStatus;
+use nameplate_attestor::evidence::{ApiError, KeysStatus};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(crate) fn tell(serving: &Arc<Serving>, metrics: Metrics) {
                     metrics.gauge("jwks_age_seconds", age.as_secs_f32(), &labels);
                 }
                 if let Some(line) = told.about(cluster, status) {
-                    line.say(cluster, status);
+                    line.say(cluster, status.age);
                 }
             }
         }
@@ -54,29 +54,29 @@ struct Told {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
-    Failing,
+enum Line<'a> {
+    Failing(&'a ApiError),
     Recovered,
 }
 
 impl Told {
     /// What is new about `cluster`.
-    fn about(&mut self, cluster: &str, status: &KeysStatus) -> Option<Line> {
-        let failing = status.last_error.is_some();
-        let before = self.failing.insert(cluster.to_owned(), failing);
-        match (before.unwrap_or_default(), failing) {
-            (false, true) => Some(Line::Failing),
-            (true, false) => Some(Line::Recovered),
-            (false, false) | (true, true) => None,
+    fn about<'a>(&mut self, cluster: &str, status: &'a KeysStatus) -> Option<Line<'a>> {
+        let error = status.last_error.as_ref();
+        let before = self.failing.insert(cluster.to_owned(), error.is_some());
+        match (before.unwrap_or_default(), error) {
+            (false, Some(error)) => Some(Line::Failing(error)),
+            (true, None) => Some(Line::Recovered),
+            (false, None) | (true, Some(_)) => None,
         }
     }
 }
 
-impl Line {
-    fn say(self, cluster: &str, status: &KeysStatus) {
-        match (self, &status.last_error) {
-            (Self::Failing, Some(error)) => {
-                let age = status.age.map_or_else(
+impl Line<'_> {
+    fn say(self, cluster: &str, age: Option<Duration>) {
+        match self {
+            Self::Failing(error) => {
+                let age = age.map_or_else(
                     || "none yet".to_owned(),
                     |age| format!("{} s", age.as_secs()),
                 );
@@ -90,13 +90,11 @@ impl Line {
                     ],
                 );
             }
-            (Self::Failing, None) | (Self::Recovered, _) => {
-                log(
-                    Level::Info,
-                    "Keys were fetched again",
-                    &[("cluster", &cluster)],
-                );
-            }
+            Self::Recovered => log(
+                Level::Info,
+                "Keys were fetched again",
+                &[("cluster", &cluster)],
+            ),
         }
     }
 }
@@ -115,9 +113,15 @@ mod tests {
         };
         let mut told = Told::default();
         assert_eq!(told.about("a", &good), None);
-        assert_eq!(told.about("a", &bad), Some(Line::Failing));
+        assert_eq!(
+            told.about("a", &bad),
+            Some(Line::Failing(&ApiError::OutOfPatience))
+        );
         assert_eq!(told.about("a", &bad), None);
-        assert_eq!(told.about("b", &bad), Some(Line::Failing));
+        assert_eq!(
+            told.about("b", &bad),
+            Some(Line::Failing(&ApiError::OutOfPatience))
+        );
         assert_eq!(told.about("a", &good), Some(Line::Recovered));
         assert_eq!(told.about("a", &good), None);
     }

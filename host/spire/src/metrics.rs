@@ -115,16 +115,14 @@ fn series(name: &'static str, labels: &[(&'static str, &str)]) -> Series {
 }
 
 impl Series {
-    fn key(&self) -> Vec<String> {
-        vec!["nameplate".to_owned(), self.name.to_owned()]
-    }
-
-    fn labels(self) -> Vec<Label> {
+    /// The key and the labels, as SPIRE takes them.
+    fn into_parts(self) -> (Vec<String>, Vec<Label>) {
         let label = |(name, value): (&str, String)| Label {
             name: name.to_owned(),
             value,
         };
-        self.labels.into_iter().map(label).collect()
+        let key = vec!["nameplate".to_owned(), self.name.to_owned()];
+        (key, self.labels.into_iter().map(label).collect())
     }
 }
 
@@ -138,18 +136,15 @@ enum Call {
 impl Measured {
     fn calls(self) -> Vec<Call> {
         let count = |(series, val): (Series, f32)| {
-            let key = series.key();
-            let labels = series.labels();
+            let (key, labels) = series.into_parts();
             Call::Count(IncrCounterRequest { key, val, labels })
         };
         let gauge = |(series, val): (Series, f32)| {
-            let key = series.key();
-            let labels = series.labels();
+            let (key, labels) = series.into_parts();
             Call::Gauge(SetGaugeRequest { key, val, labels })
         };
         let samples = |(series, values): (Series, Vec<f32>)| {
-            let key = series.key();
-            let labels = series.labels();
+            let (key, labels) = series.into_parts();
             values.into_iter().map(move |val| {
                 Call::Sample(AddSampleRequest {
                     key: key.clone(),

@@ -43,11 +43,11 @@ pub enum CertificateError {
         /// Whose.
         position: Position,
         /// Bits of its modulus.
-        bits: usize,
+        bits: u32,
         /// Fewest that are accepted.
-        least: usize,
+        least: u32,
         /// Most that are accepted.
-        most: usize,
+        most: u32,
     },
     /// No path leads from the leaf to an authority.
     #[error("certificate leads to no trusted authority")]

@@ -3,22 +3,16 @@
 
 use super::{CertificateError, Position};
 use crate::digest::hex;
+use crate::public_key::{self, EC_PUBLIC_KEY, RSA_ENCRYPTION, modulus_bits};
 use crate::subject::{AlternativeName, DistinguishedName, KeyKind};
 use std::net::IpAddr;
 use x509_cert::Certificate;
-use x509_cert::der::asn1::{ObjectIdentifier, UintRef};
-use x509_cert::der::{Decode as _, Reader as _, SliceReader, Tag, Tagged as _};
+use x509_cert::der::asn1::ObjectIdentifier;
+use x509_cert::der::{Decode as _, Tag, Tagged as _};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{KeyUsage, SubjectAltName};
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
 use x509_cert::time::Validity;
-
-const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
-const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
-const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
-const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
@@ -37,37 +31,23 @@ fn unreadable(source: x509_cert::der::Error) -> CertificateError {
 }
 
 /// Bits of the modulus of an RSA key; none for other keys.
-pub(super) fn rsa_bits(certificate: &Certificate) -> Result<Option<usize>, x509_cert::der::Error> {
+pub(super) fn rsa_bits(certificate: &Certificate) -> Result<Option<u32>, x509_cert::der::Error> {
     let key = certificate.tbs_certificate().subject_public_key_info();
-    if key.algorithm.oid != RSA {
-        return Ok(None);
-    }
-    // RSAPublicKey of RFC 8017 §A.1.1: the modulus comes first.
-    let mut reader = SliceReader::new(key.subject_public_key.raw_bytes())?;
-    let modulus = reader.sequence(|reader| {
-        let modulus = UintRef::decode(reader)?;
-        let _exponent = UintRef::decode(reader)?;
-        Ok::<_, x509_cert::der::Error>(modulus)
-    })?;
-    let bytes = modulus.as_bytes();
-    let unused = bytes.first().map_or(0, |first| first.leading_zeros());
-    Ok(Some((bytes.len() * 8).saturating_sub(unused as usize)))
+    (key.algorithm.oid == RSA_ENCRYPTION)
+        .then(|| modulus_bits(key.subject_public_key.raw_bytes()))
+        .transpose()
 }
 
 /// The kind of a key that can prove itself.
 pub(super) fn key_kind(key: &SubjectPublicKeyInfoOwned) -> Result<KeyKind, CertificateError> {
-    let unsupported = |kind: String| Err(CertificateError::KeyUnsupported { kind });
-    match key.algorithm.oid {
-        RSA => Ok(KeyKind::Rsa),
-        EC => match curve(key) {
-            Some(P256) => Ok(KeyKind::P256),
-            Some(P384) => Ok(KeyKind::P384),
-            Some(P521) => Ok(KeyKind::P521),
-            Some(other) => unsupported(format!("EC, curve {other}")),
-            None => unsupported("EC without a named curve".to_owned()),
-        },
-        ED25519 => unsupported("Ed25519".to_owned()),
-        other => unsupported(other.to_string()),
+    let unsupported = |kind: String| CertificateError::KeyUnsupported { kind };
+    match (key.algorithm.oid, curve(key)) {
+        (RSA_ENCRYPTION, _) => Ok(KeyKind::Rsa),
+        (EC_PUBLIC_KEY, Some(curve)) => {
+            public_key::on_curve(curve).ok_or_else(|| unsupported(public_key::name(curve)))
+        }
+        (EC_PUBLIC_KEY, None) => Err(unsupported("EC without a named curve".to_owned())),
+        (other, _) => Err(unsupported(public_key::name(other))),
     }
 }
 

@@ -2,10 +2,9 @@
 
 use super::payload::Chain;
 use super::{CertificateError, Challenge, Nonce, Position, TrustedAuthorities, leaf};
-use crate::digest::{hex, sha256_hex};
+use crate::digest::{sha1_hex, sha256_hex};
 use crate::subject::{Authority, Certificate};
 use crate::verified::Statement;
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::cell::RefCell;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use webpki::{
 use x509_cert::der::Decode as _;
 
 /// Fewest bits of an RSA key.
-const MIN_RSA_BITS: usize = 2048;
+const MIN_RSA_BITS: u32 = 2048;
 
 /// What a chain may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +23,7 @@ pub struct ChainLimits {
     /// Most intermediates.
     pub max_intermediates: usize,
     /// Most bits of an RSA key; fewer than 2,048 are never accepted.
-    pub max_rsa_bits: usize,
+    pub max_rsa_bits: u32,
 }
 
 impl Default for ChainLimits {
@@ -213,11 +212,6 @@ fn authority(der: &CertificateDer<'static>) -> Authority {
         sha1: sha1_hex(der),
         sha256: sha256_hex(der),
     }
-}
-
-/// For identities that SPIRE already gave out, not for security.
-fn sha1_hex(bytes: &[u8]) -> String {
-    hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref())
 }
 
 impl ExaminedChain {

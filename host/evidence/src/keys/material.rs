@@ -7,10 +7,11 @@ use std::borrow::Cow;
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaParameters};
 use x509_cert::der::asn1::{BitStringRef, ObjectIdentifier, UintRef};
-use x509_cert::der::{Decode as _, Encode as _, Reader as _, SliceReader};
+use x509_cert::der::{Decode as _, Encode as _};
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 
 use super::error::KeyProblem;
+use crate::public_key::{self, EC_PUBLIC_KEY, RSA_ENCRYPTION, modulus_bits};
 use crate::subject::KeyKind;
 
 /// A public key before it is bound to algorithms.
@@ -18,28 +19,6 @@ pub(super) struct KeyMaterial<'a> {
     kind: KeyKind,
     bytes: Cow<'a, [u8]>,
 }
-
-const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
-const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
-const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
-
-/// Keys that turn up in such files and cannot be used, by the name under which
-/// an operator knows them.
-const UNSUPPORTED: [(ObjectIdentifier, &str); 8] = [
-    (ObjectIdentifier::new_unwrap("1.3.101.112"), "Ed25519"),
-    (ObjectIdentifier::new_unwrap("1.3.101.113"), "Ed448"),
-    (ObjectIdentifier::new_unwrap("1.3.101.110"), "X25519"),
-    (ObjectIdentifier::new_unwrap("1.3.101.111"), "X448"),
-    (
-        ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10"),
-        "RSASSA-PSS",
-    ),
-    (ObjectIdentifier::new_unwrap("1.2.840.10040.4.1"), "DSA"),
-    (ObjectIdentifier::new_unwrap("1.3.132.0.33"), "P-224"),
-    (ObjectIdentifier::new_unwrap("1.3.132.0.10"), "secp256k1"),
-];
 
 impl<'a> KeyMaterial<'a> {
     /// A key in PKCS #1, the form in which RSA keys are verified with.
@@ -72,12 +51,7 @@ impl<'a> KeyMaterial<'a> {
             .algorithm
             .parameters_oid()
             .map_err(|source| KeyProblem::Curve { source })?;
-        let kind = match curve {
-            P256 => KeyKind::P256,
-            P384 => KeyKind::P384,
-            P521 => KeyKind::P521,
-            other => return Err(unsupported(other)),
-        };
+        let kind = public_key::on_curve(curve).ok_or_else(|| unsupported(curve))?;
         Self::from_point(kind, bytes)
     }
 
@@ -139,28 +113,8 @@ impl<'a> KeyMaterial<'a> {
     }
 }
 
-/// Bits in the modulus of an `RSAPublicKey` (RFC 8017 §A.1.1). Read here,
-/// before the cryptography, so that a modulus of a megabyte is refused for its
-/// length.
-fn modulus_bits(der: &[u8]) -> Result<u32, x509_cert::der::Error> {
-    let mut reader = SliceReader::new(der)?;
-    let modulus = reader.sequence(|key| -> Result<_, x509_cert::der::Error> {
-        let modulus = UintRef::decode(key)?;
-        let _exponent = UintRef::decode(key)?;
-        Ok(modulus)
-    })?;
-    reader.finish()?;
-    let modulus = modulus.as_bytes();
-    let leading = modulus.first().map_or(0, |byte| byte.leading_zeros());
-    let bits = u32::try_from(modulus.len())
-        .unwrap_or(u32::MAX)
-        .saturating_mul(8);
-    Ok(bits.saturating_sub(leading))
-}
-
 fn unsupported(oid: ObjectIdentifier) -> KeyProblem {
-    let known = UNSUPPORTED.iter().find(|(candidate, _)| *candidate == oid);
     KeyProblem::Unsupported {
-        kind: known.map_or_else(|| oid.to_string(), |(_, name)| (*name).to_owned()),
+        kind: public_key::name(oid),
     }
 }
