@@ -12,7 +12,7 @@
 )]
 
 use libtest_mimic::{Arguments, Failed, Trial as Test};
-use nameplate_attestor::config::Config;
+use nameplate_attestor::config::{Config, TrustConfig};
 use nameplate_attestor::{Attempt, AttestError, Attestation, Attestor, Generation};
 use nameplate_evidence::RawEvidence;
 use nameplate_policy::{Digest, Sandbox};
@@ -154,7 +154,11 @@ fn load(config: &str) -> Result<Attestor, String> {
     let mut only = config.attestors.pop().unwrap();
     assert!(config.attestors.is_empty(), "one attestor a case");
     only.naming.limits.deadline = patient().deadline;
-    for cluster in &mut only.clusters {
+    let clusters = match &mut only.trust {
+        TrustConfig::Clusters(clusters) => clusters.as_mut_slice(),
+        TrustConfig::Certificates(_) => &mut [],
+    };
+    for cluster in clusters {
         if let Some(naming) = &mut cluster.naming {
             naming.limits.deadline = patient().deadline;
         }

@@ -70,7 +70,10 @@ fn each_carries_the_cases_of_its_folder() {
 #[test]
 fn each_says_what_it_is() {
     let names: Vec<_> = BUILTINS.iter().map(|builtin| builtin.name).collect();
-    assert_eq!(names, ["node", "pod", "template", "thumbprint", "uuid"]);
+    assert_eq!(
+        names,
+        ["node", "pod", "subject", "template", "thumbprint", "uuid"]
+    );
     for builtin in BUILTINS {
         let manifest = Manifest::read(builtin.component);
         assert_eq!(manifest.name.as_deref(), Some(builtin.name));
@@ -106,7 +109,12 @@ fn each_is_cheap_under_the_default_limits() {
         }
         let policy = Policy::load(&sandbox, &request).unwrap();
         assert_eq!(policy.start(), &Start::Configured, "{}", builtin.name);
-        let verdict = policy.derive(&facts::bound()).unwrap();
+        let subject = match builtin.name {
+            "subject" => facts::certificate(),
+            _ => facts::bound(),
+        };
+        let verdict = policy.derive(&subject).unwrap();
+        assert!(verdict.answer.is_ok(), "{}: {verdict:?}", builtin.name);
         let share = Limits::default().fuel / verdict.fuel;
         assert!(share >= 20, "{} takes {} fuel", builtin.name, verdict.fuel);
         assert!(policy.component_bytes() * 2 < Limits::default().component_bytes);

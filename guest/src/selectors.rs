@@ -1,11 +1,11 @@
-//! The selectors that SPIRE's `k8s_sat` and `k8s_psat` give an agent, so that
-//! registration entries keep matching whichever policy names it.
+//! The selectors that SPIRE's `k8s_sat`, `k8s_psat` and `x509pop` give an agent,
+//! so that registration entries keep matching whichever policy names it.
 //!
 //! Writes only what was proven: a fact that is `None` gives no selector.
 
 use serde::Deserialize;
 
-use crate::{Facts, Label, ServiceAccount, Subject};
+use crate::{AlternativeName, Certificate, Facts, Label, ServiceAccount, Subject};
 
 /// Which of the selectors to write; all of them by default.
 ///
@@ -19,7 +19,7 @@ impl Keep {
     pub const NONE: Self = Self(0);
 
     /// A bit for every kind there is.
-    const ALL: Self = Self((1 << (Kind::AgentPodLabel as u16 + 1)) - 1);
+    const ALL: Self = Self((1 << (Kind::San as u16 + 1)) - 1);
 
     fn has(self, kind: Kind) -> bool {
         self.0 & (1 << kind as u16) != 0
@@ -56,16 +56,21 @@ enum Kind {
     AgentNodeUid,
     AgentNodeLabel,
     AgentPodLabel,
+    Subject,
+    Ca,
+    Serialnumber,
+    San,
 }
 
-/// The selectors for `facts` that `keep` lets through, in SPIRE's order.
-///
-/// Empty for a certificate, to which SPIRE gives none of these.
+/// The selectors for `facts` that `keep` lets through, in SPIRE's order: those
+/// of `k8s_psat` for a service account, those of `x509pop` for a certificate.
 #[must_use]
-pub fn kubernetes(facts: &Facts, keep: &Keep) -> Vec<String> {
+pub fn spire(facts: &Facts, keep: &Keep) -> Vec<String> {
     match &facts.subject {
         Subject::ServiceAccount(account) => of_service_account(account, *keep),
-        Subject::Certificate(_) => Vec::new(),
+        Subject::Certificate(certificate) => {
+            of_certificate(certificate, &facts.trust_domain, *keep)
+        }
     }
 }
 
@@ -130,6 +135,48 @@ fn of_service_account(account: &ServiceAccount, keep: Keep) -> Vec<String> {
     selectors
 }
 
+fn of_certificate(certificate: &Certificate, trust_domain: &str, keep: Keep) -> Vec<String> {
+    let mut selectors = Vec::with_capacity(2 + certificate.authorities.len());
+    if let Some(name) = &certificate.subject.common_name
+        && keep.has(Kind::Subject)
+    {
+        selectors.push(["subject:cn:", name].concat());
+    }
+    if keep.has(Kind::Ca) {
+        for authority in &certificate.authorities {
+            selectors.push(["ca:fingerprint:", &authority.sha1].concat());
+        }
+    }
+    if keep.has(Kind::Serialnumber) {
+        selectors.push(["serialnumber:", &certificate.serial].concat());
+    }
+    if keep.has(Kind::San) {
+        of_names(certificate, trust_domain, &mut selectors);
+    }
+    selectors
+}
+
+/// `x509pop://<trust domain>/<key>/<value>` is a selector by SPIRE's rule; of
+/// two with one key the later counts.
+fn of_names(certificate: &Certificate, trust_domain: &str, selectors: &mut Vec<String>) {
+    let prefix = ["x509pop://", trust_domain, "/"].concat();
+    let written = |name| match name {
+        &AlternativeName::Uri(ref uri) => uri.strip_prefix(prefix.as_str())?.split_once('/'),
+        _ => None,
+    };
+    let mut pairs: Vec<(&str, &str)> = Vec::new();
+    for (key, value) in certificate.alternative_names.iter().filter_map(written) {
+        if key.is_empty() || value.is_empty() {
+            continue;
+        }
+        pairs.retain(|(other, _)| *other != key);
+        pairs.push((key, value));
+    }
+    for (key, value) in pairs {
+        selectors.push(["san:", key, ":", value].concat());
+    }
+}
+
 fn of_label(prefix: &str, label: &Label) -> String {
     [prefix, &label.key, ":", &label.value].concat()
 }
@@ -147,7 +194,7 @@ mod tests {
     fn everything_proven_is_written_in_spires_order() {
         let facts = testing::facts(testing::bound_token());
         assert_eq!(
-            kubernetes(&facts, &Keep::default()),
+            spire(&facts, &Keep::default()),
             [
                 "cluster:production",
                 "agent_ns:spire",
@@ -167,21 +214,59 @@ mod tests {
     fn nothing_is_written_for_what_was_not_proven() {
         let facts = testing::facts(testing::legacy_token());
         assert_eq!(
-            kubernetes(&facts, &Keep::default()),
+            spire(&facts, &Keep::default()),
             [
                 "cluster:production",
                 "agent_ns:spire",
                 "agent_sa:spire-agent"
             ]
         );
-        let facts = testing::facts(testing::certificate());
-        assert!(kubernetes(&facts, &Keep::default()).is_empty());
+        let mut certificate = testing::certificate();
+        certificate.subject.common_name = None;
+        certificate.authorities.clear();
+        let facts = testing::facts(certificate);
+        assert_eq!(spire(&facts, &Keep::default()), ["serialnumber:01a4f0"]);
+    }
+
+    #[test]
+    fn a_certificate_has_those_of_x509pop() {
+        let mut certificate = testing::certificate();
+        for uri in [
+            "x509pop://example.org/rack/1",
+            "x509pop://example.org/zone/a/b",
+            "x509pop://example.org/rack/2",
+            "x509pop://example.org/empty/",
+            "x509pop://elsewhere.org/rack/3",
+            "spiffe://example.org/rack/4",
+        ] {
+            let uri = AlternativeName::Uri(uri.into());
+            certificate.alternative_names.push(uri);
+        }
+        let facts = testing::facts(certificate);
+        let all = [
+            "subject:cn:db-3.example.org",
+            "ca:fingerprint:3333333333333333333333333333333333333333",
+            "ca:fingerprint:5555555555555555555555555555555555555555",
+            "serialnumber:01a4f0",
+            "san:zone:a/b",
+            "san:rack:2",
+        ];
+        assert_eq!(spire(&facts, &Keep::default()), all);
+        for (kind, kept) in [
+            (Kind::Subject, &all[..1]),
+            (Kind::Ca, &all[1..3]),
+            (Kind::Serialnumber, &all[3..4]),
+            (Kind::San, &all[4..]),
+        ] {
+            assert_eq!(spire(&facts, &keep(vec![kind])), kept);
+        }
+        assert!(spire(&facts, &Keep::NONE).is_empty());
     }
 
     #[test]
     fn each_kind_can_be_kept_alone() {
         let facts = testing::facts(testing::bound_token());
-        let all = kubernetes(&facts, &Keep::default());
+        let all = spire(&facts, &Keep::default());
         let kinds = [
             Kind::Cluster,
             Kind::AgentNs,
@@ -195,10 +280,9 @@ mod tests {
             Kind::AgentPodLabel,
         ];
         for (kind, selector) in kinds.into_iter().zip(all) {
-            assert_eq!(kubernetes(&facts, &keep(vec![kind])), [selector]);
+            assert_eq!(spire(&facts, &keep(vec![kind])), [selector]);
         }
-        assert!(kubernetes(&facts, &Keep::NONE).is_empty());
-        assert_eq!(keep(kinds.to_vec()), Keep::default());
+        assert!(spire(&facts, &Keep::NONE).is_empty());
     }
 
     #[test]
@@ -206,7 +290,7 @@ mod tests {
         let facts = testing::facts(testing::bound_token());
         let kept = keep(vec![Kind::AgentSa, Kind::Cluster, Kind::Cluster]);
         assert_eq!(
-            kubernetes(&facts, &kept),
+            spire(&facts, &kept),
             ["cluster:production", "agent_sa:spire-agent"]
         );
     }

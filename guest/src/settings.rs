@@ -228,7 +228,7 @@ mod tests {
             r#"{"keep":["cluster","agent_nx"]}"#,
             "/keep/1",
             "`agent_nx` is not one of `cluster`, `agent_ns`, `agent_sa`, `agent_pod_name`, `agent_pod_uid`, \
-             `agent_node_ip`, `agent_node_name`, `agent_node_uid`, `agent_node_label`, `agent_pod_label`",
+             `agent_node_ip`, `agent_node_name`, `agent_node_uid`, `agent_node_label`, `agent_pod_label`, `subject`, `ca`, `serialnumber`, `san`",
         );
     }
 

@@ -2,6 +2,7 @@
 
 use crate::first_use::KnownAgents;
 use nameplate_evidence::Patience;
+use nameplate_evidence::certificates::{BundleSource, Surroundings};
 use std::sync::Arc;
 use std::time::SystemTime;
 use uuid::Uuid;
@@ -16,6 +17,8 @@ pub struct Attempt {
     id: Uuid,
     patience: Patience,
     agents: Option<Arc<dyn KnownAgents>>,
+    bundle: Option<Arc<dyn BundleSource>>,
+    client_address: Option<String>,
 }
 
 impl Attempt {
@@ -31,6 +34,8 @@ impl Attempt {
             id,
             patience: Patience::none(),
             agents: None,
+            bundle: None,
+            client_address: None,
         }
     }
 
@@ -50,6 +55,21 @@ impl Attempt {
         self
     }
 
+    /// The same, where the authorities of the trust domain can be asked for,
+    /// which `x509pop` in SPIFFE mode needs.
+    #[must_use]
+    pub fn trusting(mut self, bundle: Arc<dyn BundleSource>) -> Self {
+        self.bundle = Some(bundle);
+        self
+    }
+
+    /// The same, from a peer that the server sees at `address`.
+    #[must_use]
+    pub fn from_address(mut self, address: Option<String>) -> Self {
+        self.client_address = address;
+        self
+    }
+
     /// When it is.
     pub fn now(&self) -> SystemTime {
         self.now
@@ -63,6 +83,15 @@ impl Attempt {
     /// How long others may be waited for.
     pub fn patience(&self) -> &Patience {
         &self.patience
+    }
+
+    /// What evidence cannot say of itself.
+    pub(crate) fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings {
+            patience: &self.patience,
+            client_address: self.client_address.as_deref(),
+            bundle: self.bundle.as_deref(),
+        }
     }
 
     /// Who knows which agents there are, if anybody does.

@@ -7,8 +7,12 @@ use crate::first_use::{TakenToken, UsedTokens};
 use crate::generation::Generation;
 use crate::identity::AgentIdentity;
 use crate::naming::PolicyLabel;
+use crate::step::{Challenged, Presented, Step};
 use arc_swap::ArcSwap;
-use nameplate_evidence::{KeysStatus, Method, RawEvidence, Subject, VerifiedEvidence};
+use nameplate_evidence::certificates::{CertificateError, Nonce};
+use nameplate_evidence::{
+    KeysStatus, Method, Proven, RawEvidence, Subject, VerifiedEvidence, Verifier,
+};
 use nameplate_policy::{Circumstances, Facts};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,10 +29,24 @@ pub struct Attestor {
     swapping: Mutex<()>,
 }
 
+/// A generation, and which it is.
 #[derive(Debug)]
-struct Numbered {
+pub(crate) struct Numbered {
     number: u64,
     generation: Generation,
+}
+
+impl Generation {
+    /// Takes evidence of the attestor's method, and proves what it says.
+    fn prove(&self, evidence: &RawEvidence, attempt: &Attempt) -> Result<Proven, AttestError> {
+        self.method
+            .accept(evidence)
+            .and_then(|()| {
+                self.verifier
+                    .verify(evidence, attempt.now(), &attempt.surroundings())
+            })
+            .map_err(AttestError::Rejected)
+    }
 }
 
 /// Refuses an agent that is there already.
@@ -72,27 +90,51 @@ impl Attestor {
         }
     }
 
-    /// Decides which identity the peer that sent `evidence` has.
+    /// Decides which identity the peer that sent `evidence` has, where it is
+    /// asked nothing more.
     ///
     /// # Errors
-    /// [`AttestError`]: rejected, denied or at fault. There is no identity then.
+    /// As [`Attestor::step`]; and rejected where the method challenges the peer.
     pub fn attest(
         &self,
         evidence: &RawEvidence,
         attempt: &Attempt,
     ) -> Result<Attestation, AttestError> {
-        let current = self.current.load();
-        let Numbered { number, generation } = &**current;
+        match self.step(Presented::Evidence(evidence), attempt)? {
+            Step::Attested(attestation) => Ok(attestation),
+            Step::Challenged(_) => Err(AttestError::Rejected(CertificateError::Unanswered.into())),
+        }
+    }
+
+    /// Decides which identity a peer has by what it says, or what it has to
+    /// answer first. A method without challenges is never at one.
+    ///
+    /// # Errors
+    /// [`AttestError`]: rejected, denied or at fault. There is no identity then.
+    pub fn step(&self, presented: Presented<'_>, attempt: &Attempt) -> Result<Step, AttestError> {
+        let (current, verified) = match presented {
+            Presented::Evidence(evidence) => {
+                let current = self.current.load_full();
+                match current.generation.prove(evidence, attempt)? {
+                    Proven::Evidence(verified) => (current, verified),
+                    Proven::Chain(chain) => {
+                        let challenge =
+                            chain.challenge(Nonce::random().ok_or(AttestError::NoRandomness)?);
+                        return Ok(Step::Challenged(Challenged { current, challenge }));
+                    }
+                }
+            }
+            Presented::Answer(Challenged { current, challenge }, response) => {
+                let verified = challenge.answered(response);
+                (
+                    current,
+                    verified.map_err(|error| AttestError::Rejected(error.into()))?,
+                )
+            }
+        };
+        let Numbered { number, generation } = &*current;
         let namespace = &generation.namespace;
 
-        generation
-            .method
-            .accept(evidence)
-            .map_err(AttestError::Rejected)?;
-        let verified = generation
-            .verifier
-            .verify_within(evidence, attempt.now(), attempt.patience())
-            .map_err(AttestError::Rejected)?;
         let token = generation
             .one_time_tokens
             .then(|| self.take(&verified, attempt))
@@ -133,13 +175,13 @@ impl Attestor {
             token.serve();
         }
 
-        Ok(Attestation {
+        Ok(Step::Attested(Attestation {
             identity,
             policy: Arc::clone(policy),
             fuel: verdict.fuel,
             generation: *number,
             can_reattest,
-        })
+        }))
     }
 
     /// Takes the token of `verified` for this attestation and no other.
@@ -183,7 +225,10 @@ impl Attestor {
 
     /// The clusters whose keys are followed, by name, and how that goes.
     pub fn followed_keys(&self) -> BTreeMap<String, KeysStatus> {
-        self.current.load().generation.verifier.followed_keys()
+        match &self.current.load().generation.verifier {
+            Verifier::Tokens(tokens) => tokens.followed_keys(),
+            Verifier::Certificates(_) => BTreeMap::new(),
+        }
     }
 
     /// The policy that names the subjects of `cluster` now.

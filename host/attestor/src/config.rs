@@ -27,6 +27,7 @@ use crate::error::chain;
 use crate::namespace::AttestorName;
 use crate::spiffe_id::TrustDomain;
 use document::Node;
+use nameplate_evidence::certificates::CertificateVerifier;
 use nameplate_evidence::{Cluster, Method};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -68,9 +69,28 @@ pub struct AttestorConfig {
     pub naming: NamingConfig,
     /// Whether every token serves once.
     pub one_time_tokens: bool,
-    /// Who is trusted to vouch for them; at least one, but for `k8s_psat`,
+    /// Who is trusted to vouch for them.
+    pub trust: TrustConfig,
+}
+
+/// Who is trusted to vouch for peers.
+#[derive(Debug)]
+pub enum TrustConfig {
+    /// Clusters, whose tokens peers send; at least one, but for `k8s_psat`,
     /// which SPIRE lets be without.
-    pub clusters: Vec<ClusterConfig>,
+    Clusters(Vec<ClusterConfig>),
+    /// Authorities, that signed the peers' certificates.
+    Certificates(CertificateVerifier),
+}
+
+impl AttestorConfig {
+    /// The clusters whose tokens are trusted.
+    pub fn clusters(&self) -> &[ClusterConfig] {
+        match &self.trust {
+            TrustConfig::Clusters(clusters) => clusters,
+            TrustConfig::Certificates(_) => &[],
+        }
+    }
 }
 
 /// A cluster whose tokens are trusted.

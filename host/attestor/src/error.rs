@@ -9,6 +9,7 @@ use crate::envelope::AdmitError;
 use crate::first_use::{KnownAgentsError, UsedTokenError};
 use crate::naming::PolicyLabel;
 use nameplate_evidence::EvidenceError;
+use nameplate_evidence::certificates::CertificateError;
 use nameplate_policy::{Denial, PolicyFault};
 use std::fmt;
 use std::sync::Arc;
@@ -45,6 +46,9 @@ pub enum AttestError {
         #[source]
         error: AdmitError,
     },
+    /// A challenge cannot be made without random bytes.
+    #[error("the operating system has no random bytes for a challenge")]
+    NoRandomness,
     /// Tokens serve once here, and this one has or cannot.
     #[error("evidence rejected")]
     TokenNotFresh(#[source] UsedTokenError),
@@ -73,7 +77,15 @@ impl AttestError {
     pub fn failure(&self) -> Failure {
         match self {
             // The host's own clock, and those it asks: nothing the peer did.
-            Self::Rejected(EvidenceError::ClockBeforeEpoch | EvidenceError::Api { .. })
+            Self::Rejected(
+                EvidenceError::ClockBeforeEpoch
+                | EvidenceError::Api { .. }
+                | EvidenceError::Bundle { .. }
+                | EvidenceError::Certificate {
+                    source: CertificateError::ClientAddressUnknown,
+                },
+            )
+            | Self::NoRandomness
             | Self::TokenNotFresh(UsedTokenError::Full)
             | Self::AgentsUnknown(_) => Failure::Fault,
             Self::Rejected(_)
@@ -91,6 +103,7 @@ impl AttestError {
             Self::Denied { .. } => "policy_denied",
             Self::PolicyFailed { fault, .. } => fault.reason(),
             Self::NotAdmitted { error, .. } => error.reason(),
+            Self::NoRandomness => "no_random_bytes",
             Self::TokenNotFresh(UsedTokenError::Used) => "token_already_used",
             Self::TokenNotFresh(UsedTokenError::Full) => "used_tokens_full",
             Self::TokenNotFresh(UsedTokenError::Endless) => "token_endless",
@@ -104,8 +117,11 @@ impl AttestError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Rejected(EvidenceError::Api { source, .. }) => source.is_transient(),
-            Self::TokenNotFresh(UsedTokenError::Full) | Self::AgentsUnknown(_) => true,
+            Self::Rejected(EvidenceError::Bundle { .. })
+            | Self::TokenNotFresh(UsedTokenError::Full)
+            | Self::AgentsUnknown(_) => true,
             Self::Rejected(_)
+            | Self::NoRandomness
             | Self::TokenNotFresh(UsedTokenError::Used | UsedTokenError::Endless)
             | Self::AlreadyAttested
             | Self::Denied { .. }

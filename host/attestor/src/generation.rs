@@ -1,9 +1,9 @@
 //! Everything an attestor decides with, replaced as a whole.
 
-use crate::config::{AttestorConfig, Config, NamingConfig, Problem, Problems};
+use crate::config::{AttestorConfig, Config, NamingConfig, Problem, Problems, TrustConfig};
 use crate::namespace::Namespace;
 use crate::naming::{Naming, NamingError};
-use nameplate_evidence::{Method, TokenVerifier};
+use nameplate_evidence::{Method, TokenVerifier, Verifier};
 use nameplate_policy::{LoadError, PolicyRequest, PolicySource, Sandbox};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Generation {
     pub(crate) namespace: Namespace,
-    pub(crate) verifier: TokenVerifier,
+    pub(crate) verifier: Verifier,
     pub(crate) naming: Arc<Naming>,
     pub(crate) by_cluster: HashMap<String, Arc<Naming>>,
     pub(crate) method: Method,
@@ -25,18 +25,23 @@ pub struct Generation {
 
 impl Generation {
     /// A generation that names every subject the same way.
-    pub fn new(namespace: Namespace, verifier: TokenVerifier, naming: Naming) -> Self {
+    pub fn new(namespace: Namespace, verifier: impl Into<Verifier>, naming: Naming) -> Self {
+        let verifier = verifier.into();
         Self {
             namespace,
+            method: match &verifier {
+                Verifier::Tokens(_) => Method::K8sSat,
+                Verifier::Certificates(_) => Method::X509Pop,
+            },
             verifier,
             naming: Arc::new(naming),
             by_cluster: HashMap::new(),
-            method: Method::K8sSat,
             one_time_tokens: false,
         }
     }
 
-    /// The same, for evidence of another method than `k8s_sat`.
+    /// The same, for evidence of another method than `k8s_sat`, which tokens
+    /// are of unless it is said, or `x509pop`.
     #[must_use]
     pub fn of(mut self, method: Method) -> Self {
         self.method = method;
@@ -94,7 +99,7 @@ impl Generation {
         // Clusters that all name for themselves leave the attestor's own unused.
         let naming = load(&attestor.naming);
         let by_cluster: HashMap<_, _> = attestor
-            .clusters
+            .clusters()
             .iter()
             .filter_map(|cluster| {
                 let own = cluster.naming.as_ref()?;
@@ -107,12 +112,7 @@ impl Generation {
                     trust_domain: config.trust_domain.clone(),
                     attestor: attestor.name.clone(),
                 },
-                verifier: TokenVerifier::new(
-                    attestor
-                        .clusters
-                        .iter()
-                        .map(|cluster| cluster.trust.clone()),
-                ),
+                verifier: verifier(&attestor.trust),
                 naming,
                 by_cluster,
                 method: attestor.method,
@@ -124,6 +124,15 @@ impl Generation {
                 Err(problems)
             }
         }
+    }
+}
+
+fn verifier(trust: &TrustConfig) -> Verifier {
+    match trust {
+        TrustConfig::Clusters(clusters) => {
+            TokenVerifier::new(clusters.iter().map(|cluster| cluster.trust.clone())).into()
+        }
+        TrustConfig::Certificates(certificates) => certificates.clone().into(),
     }
 }
 

@@ -25,7 +25,9 @@
 //!    again. [`Envelope::admit`] turns it into an [`AgentIdentity`] or
 //!    refuses. There is no way round it.
 //!
-//! [`Attestor::attest`] is those steps under each other, in one function.
+//! [`Attestor::step`] is those steps under each other, in one function. A
+//! certificate is proven in two: the first time it returns a challenge, the
+//! second time it takes the answer.
 //!
 //! # Six types
 //!
@@ -90,11 +92,16 @@ mod namespace;
 mod naming;
 mod placeholder;
 mod spiffe_id;
+mod step;
+mod token_method;
 
 pub use nameplate_evidence as evidence;
 pub use nameplate_policy as policy;
 
-pub use agent::{AgentConfig, MAX_TOKEN_FILE_BYTES, TokenFileError};
+pub use agent::{
+    AgentConfig, CertificateFiles, CertificateFilesError, Credential, CredentialError,
+    MAX_TOKEN_FILE_BYTES, TokenFileError, TokenSource,
+};
 pub use attempt::Attempt;
 pub use attestor::{Attestation, Attestor};
 pub use attestors::{Attestors, Reload, WatchEvent};
@@ -109,3 +116,5 @@ pub use placeholder::PatternError;
 pub use spiffe_id::{
     MAX_ID_BYTES, MAX_TRUST_DOMAIN_BYTES, PathSegment, SpiffeId, SpiffeIdError, TrustDomain,
 };
+pub use step::{Challenged, Presented, Step};
+pub use token_method::TokenMethod;

@@ -132,7 +132,7 @@ mod model {
             .attestors
             .iter()
             .map(|attestor| {
-                let clusters = attestor.clusters.iter();
+                let clusters = attestor.clusters().iter();
                 let clusters: Vec<_> = clusters.map(|c| c.trust.name.as_str()).collect();
                 (attestor.name.as_str(), attestor.method.as_str(), clusters)
             })
@@ -169,7 +169,7 @@ mod model {
     #[test]
     fn trust_is_what_was_written() {
         let config = good();
-        let production = &config.attestors[0].clusters[0].trust;
+        let production = &config.attestors[0].clusters()[0].trust;
         assert_eq!(keys(production).len(), 1);
         assert_eq!(
             production.allowed,
@@ -189,7 +189,7 @@ mod model {
         );
         assert!(!production.proof.local().unwrap().allow_unexpiring_tokens);
         assert_eq!(production.ca_thumbprint.as_ref().map(String::len), Some(64));
-        let staging = &config.attestors[0].clusters[1].trust;
+        let staging = &config.attestors[0].clusters()[1].trust;
         assert_eq!(keys(staging).len(), 1);
         assert_eq!(
             staging.proof.local().unwrap().leeway,
@@ -246,7 +246,7 @@ mod model {
             use_pod_uid_for_agent_id = true
         "#;
         let config = super::Config::from_toml(text, "inline", &folder()).unwrap();
-        let cluster = &config.attestors[0].clusters[0];
+        let cluster = &config.attestors[0].clusters()[0];
         let naming = cluster.naming.as_ref().unwrap();
         assert!(matches!(&naming.source, PolicySource::Builtin(name) if name == "template"));
         assert_eq!(
@@ -269,8 +269,8 @@ mod model {
     fn a_clusters_naming_starts_from_the_attestors() {
         let config = good();
         let attestor = &config.attestors[0];
-        assert!(attestor.clusters[0].naming.is_none());
-        let staging = attestor.clusters[1].naming.as_ref().unwrap();
+        assert!(attestor.clusters()[0].naming.is_none());
+        let staging = attestor.clusters()[1].naming.as_ref().unwrap();
         let path = folder().join("policies/mine.wasm");
         assert!(matches!(&staging.source, PolicySource::File(file) if *file == path));
         // The policy is another one, so it does not get the settings of the first.
@@ -294,7 +294,7 @@ mod model {
                 ..attestor.naming.limits.clone()
             }
         );
-        let bounded = attestor.clusters[2].naming.as_ref().unwrap();
+        let bounded = attestor.clusters()[2].naming.as_ref().unwrap();
         assert!(matches!(&bounded.source, PolicySource::Builtin(name) if name == "template"));
         assert_eq!(bounded.settings, attestor.naming.settings);
         assert_eq!(bounded.envelope, attestor.naming.envelope);
@@ -460,7 +460,7 @@ fn what_spire_prints_says_what_was_written() {
         };
         let config = Config::from_plugin(&data, "plugin_data", &folder())
             .unwrap_or_else(|problems| panic!("{}: {}", path.display(), problems.render(false)));
-        let clusters = config.attestors[0].clusters.len();
+        let clusters = config.attestors[0].clusters().len();
         // What was said is the same, where it stands is not.
         let said = format!("{:#?}", config.attestors);
         let said: Vec<_> = said

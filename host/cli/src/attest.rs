@@ -6,7 +6,11 @@
 use crate::failure::Failure;
 use crate::input;
 use crate::report::{Exit, GOOD, Output};
-use nameplate_attestor::{AgentIdentity, Attempt, AttestError, Attestor, Attestors, PolicyLabel};
+use nameplate_attestor::{
+    AgentIdentity, Attempt, AttestError, Attestation, Attestor, Attestors, CertificateFiles,
+    PolicyLabel, Presented, Step,
+};
+use nameplate_evidence::certificates::{CertificateError, Nonce};
 use nameplate_evidence::{Method, RawEvidence};
 use nameplate_policy::Sandbox;
 use serde::{Deserialize, Serialize};
@@ -18,13 +22,14 @@ use std::time::SystemTime;
 /// Verify evidence and print the identity it earns
 #[derive(Debug, clap::Args)]
 #[command(
-    group(clap::ArgGroup::new("evidence").required(true).args(["payload", "cluster"])),
+    group(clap::ArgGroup::new("evidence").required(true).args(["payload", "cluster", "certificate"])),
     after_help = "\
 Prints the SPIFFE ID, then one selector per line.
 
 Examples:
   nameplate attest --config nameplate.toml --cluster production --token token.jwt
   nameplate attest --config nameplate.toml --payload payload.json --output json
+  nameplate attest --config nameplate.toml --certificate node.pem --key node.key
   kubectl create token spire-agent -n spire --audience spire-server |
     nameplate attest --config nameplate.toml --cluster production --token -"
 )]
@@ -38,7 +43,7 @@ pub(crate) struct Arguments {
     attestor: Option<String>,
 
     /// What the peer sent, {"cluster": …, "token": …}; `-` is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["cluster", "token", "uuid"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cluster", "token", "uuid", "certificate", "key"])]
     payload: Option<PathBuf>,
 
     /// The cluster that the token is from
@@ -52,6 +57,23 @@ pub(crate) struct Arguments {
     /// A UUID that the peer claims for itself
     #[arg(long, value_name = "UUID", requires = "cluster")]
     uuid: Option<String>,
+
+    /// A certificate in PEM, intermediates behind it; the key answers the
+    /// challenge
+    #[arg(long, value_name = "FILE", requires = "key", conflicts_with_all = ["cluster", "token"])]
+    certificate: Option<PathBuf>,
+
+    /// The certificate's private key in PEM
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+
+    /// More intermediates, in PEM
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    intermediates: Option<PathBuf>,
+
+    /// The peer's address, for `verify_client_ip`
+    #[arg(long, value_name = "IP", requires = "certificate")]
+    client_ip: Option<std::net::IpAddr>,
 
     /// The time to verify at, instead of now
     #[arg(long, value_name = "RFC3339", value_parser = input::time)]
@@ -89,11 +111,16 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     let attestors = Attestors::open(&arguments.config, Sandbox::new()?).map_err(Failure::Config)?;
     warn(&attestors);
     let attestor = chosen(&attestors, arguments.attestor.as_deref())?;
-    let (evidence, cluster) = evidence(arguments, attestor.method())?;
     let attempt = Attempt::at(arguments.now.unwrap_or_else(SystemTime::now));
-    let attestation = attestor
-        .attest(&evidence, &attempt)
-        .map_err(|error| Failure::Attest { error, cluster })?;
+    let attestation = match certificate(arguments) {
+        Some(files) => by_certificate(arguments, &files, &attestor, attempt)?,
+        None => {
+            let (evidence, cluster) = evidence(arguments, attestor.method())?;
+            attestor
+                .attest(&evidence, &attempt)
+                .map_err(|error| Failure::Attest { error, cluster })?
+        }
+    };
     let given = Given {
         identity: &attestation.identity,
         policy: &attestation.policy,
@@ -101,6 +128,52 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     };
     output.answer(&given, |out| given.write(out))?;
     Ok(Exit::Done)
+}
+
+fn certificate(arguments: &Arguments) -> Option<CertificateFiles> {
+    Some(CertificateFiles {
+        certificate: arguments.certificate.clone()?,
+        private_key: arguments.key.clone()?,
+        intermediates: arguments.intermediates.clone(),
+    })
+}
+
+/// Plays both sides: the attestor challenges, and the key answers.
+fn by_certificate(
+    arguments: &Arguments,
+    files: &CertificateFiles,
+    attestor: &Attestor,
+    attempt: Attempt,
+) -> Result<Attestation, Failure> {
+    let unattested = |error| Failure::Attest {
+        error,
+        cluster: None,
+    };
+    let prover = files
+        .load()
+        .map_err(|error| Failure::fault("credential_unusable", error))?;
+    let attempt = attempt.from_address(arguments.client_ip.map(|ip| ip.to_string()));
+    let evidence = RawEvidence::new(attestor.method(), prover.payload())?;
+    let challenged = match attestor
+        .step(Presented::Evidence(&evidence), &attempt)
+        .map_err(unattested)?
+    {
+        Step::Attested(attestation) => return Ok(attestation),
+        Step::Challenged(challenged) => challenged,
+    };
+    let nonce = Nonce::random().ok_or_else(|| unattested(AttestError::NoRandomness))?;
+    let answer = prover
+        .answer(&challenged.message(), nonce)
+        .map_err(|error| Failure::fault("challenge_unanswered", error))?;
+    match attestor
+        .step(Presented::Answer(challenged, &answer), &attempt)
+        .map_err(unattested)?
+    {
+        Step::Attested(attestation) => Ok(attestation),
+        Step::Challenged(_) => Err(unattested(AttestError::Rejected(
+            CertificateError::Unanswered.into(),
+        ))),
+    }
 }
 
 /// Standard output is for the identity alone.
@@ -149,7 +222,7 @@ fn evidence(
     }
     let (Some(cluster), Some(token)) = (&arguments.cluster, &arguments.token) else {
         return Err(Failure::Usage(
-            "name the evidence: `--payload`, or `--cluster` with `--token`".to_owned(),
+            "name the evidence: `--payload`, `--cluster` with `--token`, or `--certificate` with `--key`".to_owned(),
         ));
     };
     let token = input::read(token, input::MAX_INPUT_BYTES)?;

@@ -9,6 +9,7 @@ use crate::report::{BAD, Exit, FAINT, Output, printable};
 use nameplate_attestor::config::Problems;
 use nameplate_attestor::{AttestError, PolicyLabel, UsedTokenError, chain};
 use nameplate_evidence::EvidenceError;
+use nameplate_evidence::certificates::CertificateError;
 use nameplate_policy::{LoadError, SandboxError};
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -238,6 +239,7 @@ fn cluster_of(error: &AttestError) -> Option<String> {
         | AttestError::Denied { .. }
         | AttestError::PolicyFailed { .. }
         | AttestError::NotAdmitted { .. }
+        | AttestError::NoRandomness
         | AttestError::TokenNotFresh(_)
         | AttestError::AlreadyAttested
         | AttestError::AgentsUnknown(_) => None,
@@ -247,6 +249,7 @@ fn cluster_of(error: &AttestError) -> Option<String> {
 fn policy_of(error: &AttestError) -> Option<&PolicyLabel> {
     match error {
         AttestError::Rejected(_)
+        | AttestError::NoRandomness
         | AttestError::TokenNotFresh(_)
         | AttestError::AlreadyAttested
         | AttestError::AgentsUnknown(_) => None,
@@ -265,6 +268,13 @@ fn whose(error: &AttestError) -> &'static str {
         AttestError::Rejected(EvidenceError::Api { .. }) => {
             "nobody's yet: the cluster gave no answer, ask again"
         }
+        AttestError::Rejected(EvidenceError::Bundle { .. }) => {
+            "nobody's yet: the authorities of the trust domain are not known here"
+        }
+        AttestError::Rejected(EvidenceError::Certificate {
+            source: CertificateError::ClientAddressUnknown,
+        }) => "the server's: it does not say where the peer is",
+        AttestError::NoRandomness => "this machine's: it has no random bytes",
         AttestError::Rejected(_) => "the peer's: what it sent does not prove what it claims",
         AttestError::TokenNotFresh(UsedTokenError::Full) | AttestError::AgentsUnknown(_) => {
             "nobody's yet: first use cannot be checked now"

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Each step consumes the one before, so a challenge is answered once, and what
-//! was not answered proves nothing. No clock and no random source is here: time
-//! and nonce are arguments.
+//! was not answered proves nothing. No clock is here, and a nonce is drawn by whoever
+//! asks: time and nonce are arguments.
 //!
 //! # What is checked, in order
 //!
@@ -24,9 +24,15 @@
 //! | a path leads to an authority, all of it valid at the time given (RFC 5280 §6) | `chain_untrusted` |
 //! | authorities may sign certificates (RFC 5280 §4.2.1.3) | `chain_untrusted` |
 //! | path building ends within its budget | `chain_too_costly` |
+//! | the peer's address is one of the leaf's, where that is asked for | `client_address_unknown`, `client_address_mismatch` |
 //! | the leaf's key usage has `digitalSignature` | `key_usage` |
 //! | the leaf's key is RSA, P-256, P-384 or P-521 | `key_unsupported` |
-//! | the answer is of the key's kind, over both nonces | `response_malformed`, `response_kind`, `nonce_malformed`, `possession_unproven` |
+//! | the answer is of the key's kind, over both nonces | `response_malformed`, `response_kind`, `nonce_malformed`, `possession_unproven`, `challenge_unanswered` |
+//! | where SVIDs are evidence: one URI, a SPIFFE ID of the trust domain, under the prefix (X509-SVID §2) | `svid_missing`, `svid_foreign`, `svid_prefix` |
+//!
+//! In SPIFFE mode ([`Trust::Domain`]) the authorities are those of the trust
+//! domain as they are now. Without them there is no verdict, and the peer is not
+//! to blame: `trust_bundle_unavailable`.
 //!
 //! # Where Go's verifier, which SPIRE uses, says otherwise
 //!
@@ -46,9 +52,15 @@ mod error;
 mod leaf;
 mod payload;
 mod possession;
+mod prover;
+mod surroundings;
+mod svid;
 mod verifier;
 
 pub use authorities::{TrustedAuthorities, TrustedAuthoritiesError};
 pub use challenge::{Challenge, NONCE_BYTES, Nonce};
 pub use error::{CertificateError, Position};
-pub use verifier::{CertificateVerifier, ChainLimits, ExaminedChain};
+pub use prover::{Prover, ProverError};
+pub use surroundings::{BundleError, BundleSource, Surroundings};
+pub use svid::SvidRule;
+pub use verifier::{CertificateVerifier, ChainLimits, ExaminedChain, Trust};

@@ -8,6 +8,7 @@
 use crate::algorithm::SignatureAlgorithm;
 use crate::api::ApiError;
 use crate::base64url::Base64Error;
+use crate::certificates::{BundleError, CertificateError};
 use crate::json::JsonError;
 use crate::peer_text::PeerText;
 use crate::raw::{MAX_PAYLOAD_BYTES, Method};
@@ -82,6 +83,19 @@ pub enum EvidenceError {
         asked: Asked,
         /// Why there is no answer.
         source: ApiError,
+    },
+    /// The peer's certificate, or its proof that it has the key, does not hold.
+    #[error("the certificate does not hold")]
+    Certificate {
+        /// Which check failed.
+        #[from]
+        source: CertificateError,
+    },
+    /// The authorities of the trust domain are not known. Not the peer's fault.
+    #[error("the trust domain's bundle is not to be had")]
+    Bundle {
+        /// Why not.
+        source: BundleError,
     },
 }
 
@@ -367,6 +381,8 @@ impl EvidenceError {
             Self::UnknownCluster { .. } => "unknown_cluster",
             Self::Token { source, .. } => source.reason(),
             Self::Api { source, .. } => source.reason(),
+            Self::Certificate { source } => source.reason(),
+            Self::Bundle { .. } => "trust_bundle_unavailable",
         }
     }
 }
@@ -440,7 +456,7 @@ mod tests {
             .map(|(reason, _)| reason)
             .filter(|reason| reason.contains('_'))
             .collect();
-        assert_eq!(reasons.len(), 53);
+        assert_eq!(reasons.len(), 54);
         assert_eq!(reasons.iter().collect::<HashSet<_>>().len(), reasons.len());
         let table = include_str!("lib.rs");
         for reason in reasons {

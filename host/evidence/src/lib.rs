@@ -77,7 +77,8 @@
 //! Where an API server or the publisher of keys gives no answer there is no
 //! verdict, and the peer is not to blame: `api_not_configured`,
 //! `api_unreachable`, `api_out_of_time`, `api_unauthorized`, `api_forbidden`,
-//! `api_not_found`, `api_refused`, `api_malformed` ([`ApiError`]).
+//! `api_not_found`, `api_refused`, `api_malformed` ([`ApiError`]),
+//! `trust_bundle_unavailable` ([`certificates`]).
 //!
 //! No claim is decoded before its signature is verified. That is the one
 //! difference from SPIRE's order: claims that are not base64url are reported
@@ -107,6 +108,7 @@ mod keys;
 mod payload;
 mod peer_text;
 mod pem;
+mod proof;
 mod public_key;
 mod raw;
 mod review;
@@ -130,6 +132,7 @@ pub use keys::{
 };
 pub use peer_text::PeerText;
 pub use pem::PemError;
+pub use proof::{Proven, Verifier};
 pub use raw::{MAX_PAYLOAD_BYTES, Method, RawEvidence, UnknownMethod};
 pub use subject::{
     AlternativeName, Authority, Certificate, DistinguishedName, KeyKind, Label, Node, Pod,

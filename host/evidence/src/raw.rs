@@ -21,6 +21,8 @@ pub enum Method {
     K8sSat,
     /// A projected Kubernetes service account token, bound to a pod.
     K8sPsat,
+    /// A certificate, and possession of its private key.
+    X509Pop,
 }
 
 impl Method {
@@ -30,6 +32,7 @@ impl Method {
         match self {
             Self::K8sSat => "k8s_sat",
             Self::K8sPsat => "k8s_psat",
+            Self::X509Pop => "x509pop",
         }
     }
 }
@@ -52,12 +55,13 @@ impl Method {
 
     /// Whether a peer may attest again as the agent that it is. A token of
     /// `k8s_sat` proves nothing anew when it comes a second time; a projected
-    /// token is short-lived, bound and renewed.
+    /// token is short-lived, bound and renewed; a key signs a new nonce each
+    /// time.
     #[must_use]
     pub const fn can_reattest(self) -> bool {
         match self {
             Self::K8sSat => false,
-            Self::K8sPsat => true,
+            Self::K8sPsat | Self::X509Pop => true,
         }
     }
 }
@@ -70,7 +74,7 @@ impl fmt::Display for Method {
 
 /// A name that is no method's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an evidence method; known are `k8s_sat` and `k8s_psat`")]
+#[error("`{0}` is not an evidence method; known are `k8s_sat`, `k8s_psat` and `x509pop`")]
 pub struct UnknownMethod(PeerText);
 
 impl FromStr for Method {
@@ -80,6 +84,7 @@ impl FromStr for Method {
         match name {
             "k8s_sat" => Ok(Self::K8sSat),
             "k8s_psat" => Ok(Self::K8sPsat),
+            "x509pop" => Ok(Self::X509Pop),
             other => Err(UnknownMethod(PeerText::new(other))),
         }
     }
@@ -176,7 +181,7 @@ mod tests {
         assert_eq!("k8s_sat".parse(), Ok(Method::K8sSat));
         assert_eq!(
             "K8S_SAT".parse::<Method>().unwrap_err().to_string(),
-            "`K8S_SAT` is not an evidence method; known are `k8s_sat` and `k8s_psat`"
+            "`K8S_SAT` is not an evidence method; known are `k8s_sat`, `k8s_psat` and `x509pop`"
         );
     }
 

@@ -13,7 +13,7 @@ pub struct Builtin {
 }
 
 /// Every policy that ships, by name.
-pub const BUILTINS: [Builtin; 5] = [
+pub const BUILTINS: [Builtin; 6] = [
     Builtin {
         name: "node",
         component: include_bytes!("../../../policies/node.wasm"),
@@ -21,6 +21,10 @@ pub const BUILTINS: [Builtin; 5] = [
     Builtin {
         name: "pod",
         component: include_bytes!("../../../policies/pod.wasm"),
+    },
+    Builtin {
+        name: "subject",
+        component: include_bytes!("../../../policies/subject.wasm"),
     },
     Builtin {
         name: "template",

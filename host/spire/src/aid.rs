@@ -9,6 +9,7 @@ use crate::proto::agent_nodeattestor::{Challenge, PayloadOrChallengeResponse};
 use arc_swap::ArcSwapOption;
 use nameplate_attestor::config::Problems;
 use nameplate_attestor::evidence::Method;
+use nameplate_attestor::evidence::certificates::{Nonce, Prover};
 use nameplate_attestor::{AgentConfig, chain};
 use std::path::Path;
 use std::sync::Arc;
@@ -54,11 +55,14 @@ impl Configured for Aid {
                 &[("warning", &warning)],
             );
         }
-        let token_path = config.token_path.display();
+        let file = match &config {
+            AgentConfig::Token(token) => ("token_path", token.token_path.display()),
+            AgentConfig::Certificate(files) => ("certificate_path", files.certificate.display()),
+        };
         log(
             Level::Info,
             "Configured",
-            &[("attestor", &self.name), ("token_path", &token_path)],
+            &[("attestor", &self.name), (file.0, &file.1)],
         );
         self.config.store(Some(Arc::new(config)));
         Ok(())
@@ -74,30 +78,63 @@ impl NodeAttestor for Aid {
     type AidAttestationStream = ReceiverStream<Result<PayloadOrChallengeResponse, Status>>;
 
     /// SPIRE sends nothing before it has the payload, so nothing is waited
-    /// for. There is no challenge in these methods: the stream ends with it.
+    /// for. A token is all there is to say: the stream ends with it. A
+    /// certificate's is followed by answers, until SPIRE ends its side.
     async fn aid_attestation(
         &self,
-        _challenges: Request<Streaming<Challenge>>,
+        challenges: Request<Streaming<Challenge>>,
     ) -> Result<Response<Self::AidAttestationStream>, Status> {
         let config = self
             .config
             .load_full()
             .ok_or_else(|| Status::failed_precondition("not configured"))?;
-        let payload = tokio::task::spawn_blocking(move || config.payload())
+        let credential = tokio::task::spawn_blocking(move || config.credential())
             .await
-            .map_err(|_panicked| Status::internal("the token could not be read"))?
+            .map_err(|_panicked| Status::internal("the credential could not be read"))?
             .map_err(|error| {
                 let why = chain(&error);
-                log(Level::Error, "No token to attest with", &[("error", &why)]);
+                log(Level::Error, "Nothing to attest with", &[("error", &why)]);
                 // To this machine's own agent, which logs it.
                 Status::invalid_argument(why)
             })?;
         let (send, stream) = mpsc::channel(1);
-        let message = PayloadOrChallengeResponse {
-            data: Some(Data::Payload(payload)),
-        };
         // There is room for one, and the other end is right here.
-        let _sent = send.try_send(Ok(message));
+        let _sent = send.try_send(Ok(said(Data::Payload(credential.payload))));
+        if let Some(prover) = credential.prover {
+            tokio::spawn(answer(prover, challenges.into_inner(), send));
+        }
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 }
+
+fn said(data: Data) -> PayloadOrChallengeResponse {
+    PayloadOrChallengeResponse { data: Some(data) }
+}
+
+/// Answers the first challenge. There is one in an attestation: whoever sends
+/// more asks this node to sign for something else.
+async fn answer(prover: Prover, mut challenges: Streaming<Challenge>, send: Sender) {
+    let challenge = match challenges.message().await {
+        Ok(Some(challenge)) => challenge.challenge,
+        // SPIRE is done, or gone.
+        Ok(None) | Err(_) => return,
+    };
+    let answered = tokio::task::spawn_blocking(move || {
+        let nonce = Nonce::random().ok_or("the operating system has no random bytes".to_owned())?;
+        prover
+            .answer(&challenge, nonce)
+            .map_err(|error| chain(&error))
+    });
+    let answer = match answered.await {
+        Ok(Ok(answer)) => Ok(said(Data::ChallengeResponse(answer))),
+        Ok(Err(why)) => {
+            log(Level::Error, "Challenge not answered", &[("error", &why)]);
+            Err(Status::internal(why))
+        }
+        Err(_panicked) => Err(Status::internal("the challenge could not be answered")),
+    };
+    // Gone is who does not want the answer any more.
+    let _sent = send.send(answer).await;
+}
+
+type Sender = mpsc::Sender<Result<PayloadOrChallengeResponse, Status>>;

@@ -7,13 +7,16 @@
 use crate::host_services::HostServices;
 use crate::log::{Level, log};
 use crate::metrics::Metrics;
-use crate::proto::nodeattestor::attest_request::Request as Step;
+use crate::proto::nodeattestor::attest_request::Request as Sent;
 use crate::proto::nodeattestor::attest_response::Response as Answer;
 use crate::proto::nodeattestor::node_attestor_server::NodeAttestor;
 use crate::proto::nodeattestor::{AgentAttributes, AttestRequest, AttestResponse};
 use crate::serving::Serving;
+use nameplate_attestor::evidence::certificates::CertificateError;
 use nameplate_attestor::evidence::{Patience, RawEvidence};
-use nameplate_attestor::{Attempt, AttestError, Attestation, Attestor, Failure};
+use nameplate_attestor::{
+    Attempt, AttestError, Attestation, Attestor, Challenged, Failure, Presented, Step,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -31,17 +34,22 @@ pub struct AttestLimits {
     pub waiting: usize,
     /// From the opening of a stream to its first message.
     pub first_message: Duration,
+    /// From a challenge to the peer's answer. Meanwhile it takes no place of
+    /// those at work.
+    pub challenge: Duration,
     /// From the first message to the answer.
     pub total: Duration,
 }
 
 impl Default for AttestLimits {
-    /// 64 at work, 1,024 waiting, 10 s for the first message, 30 s in all.
+    /// 64 at work, 1,024 waiting, 10 s for the first message and
+    /// for the answer to a challenge, 30 s in all.
     fn default() -> Self {
         Self {
             concurrent: 64,
             waiting: 1024,
             first_message: Duration::from_secs(10),
+            challenge: Duration::from_secs(10),
             total: Duration::from_secs(30),
         }
     }
@@ -95,9 +103,10 @@ impl NodeAttestor for Attest {
         // waits for before anything else.
         let (answers, stream) = mpsc::channel(1);
         let shared = Arc::clone(&self.shared);
+        let client_address = client_address(&request);
         let requests = request.into_inner();
         tokio::spawn(async move {
-            let answer = shared.answer(requests, &answers).await;
+            let answer = shared.answer(requests, client_address, &answers).await;
             // Gone is who does not want the answer any more.
             let _sent = answers.send(answer).await;
         });
@@ -111,6 +120,7 @@ impl Shared {
     async fn answer(
         &self,
         mut requests: Streaming<AttestRequest>,
+        client_address: Option<String>,
         answers: &Answers,
     ) -> Result<AttestResponse, Status> {
         // The first message is read before anything is refused: SPIRE takes
@@ -133,35 +143,98 @@ impl Shared {
             return Err(Status::failed_precondition("not configured"));
         };
         let payload = match first.and_then(|first| first.request) {
-            Some(Step::Payload(payload)) if !payload.is_empty() => payload,
-            Some(Step::Payload(_) | Step::ChallengeResponse(_)) | None => {
+            Some(Sent::Payload(payload)) if !payload.is_empty() => payload,
+            Some(Sent::Payload(_) | Sent::ChallengeResponse(_)) | None => {
                 return Err(Status::invalid_argument("missing attestation payload"));
             }
         };
-        let _place = self.place(deadline, answers).await?;
 
-        let patience = Patience::until(deadline);
         let attempt = Attempt::at(SystemTime::now())
-            .within(patience.clone())
-            .knowing(Arc::clone(&self.host) as _);
+            .within(Patience::until(deadline))
+            .knowing(Arc::clone(&self.host) as _)
+            .trusting(Arc::clone(&self.host) as _)
+            .from_address(client_address);
         let started = Instant::now();
-        let work = tokio::task::spawn_blocking(move || attest(&attestor, payload, &attempt));
+        let mut message = Message::Evidence(payload);
+        loop {
+            let step = self.step(&attestor, message, &attempt, deadline, answers);
+            let challenged = match step.await? {
+                Ok(Step::Attested(attestation)) => return self.said(Ok(attestation), started),
+                Ok(Step::Challenged(challenged)) => challenged,
+                Err(error) => return self.said(Err(error), started),
+            };
+            let challenge = AttestResponse {
+                response: Some(Answer::Challenge(challenged.message())),
+            };
+            answers
+                .send(Ok(challenge))
+                .await
+                .map_err(|_gone| Status::cancelled("the peer is gone"))?;
+            match self.answer_to_challenge(&mut requests, deadline).await {
+                Ok(Some(answer)) => message = Message::Answer(challenged, answer),
+                Ok(None) => {
+                    let unanswered = CertificateError::Unanswered;
+                    let error = AttestError::Rejected(unanswered.into());
+                    return self.said(Err(error), started);
+                }
+                Err(status) => {
+                    self.measure("rejected", "challenge_unanswered", started, None);
+                    return Err(status);
+                }
+            }
+        }
+    }
+
+    /// Takes a place, and goes as far as what the peer said leads.
+    async fn step(
+        &self,
+        attestor: &Arc<Attestor>,
+        message: Message,
+        attempt: &Attempt,
+        deadline: Instant,
+        answers: &Answers,
+    ) -> Result<Result<Step, AttestError>, Status> {
+        let _place = self.place(deadline, answers).await?;
+        let started = Instant::now();
+        let work = {
+            let (attestor, attempt) = (Arc::clone(attestor), attempt.clone());
+            tokio::task::spawn_blocking(move || step(&attestor, message, &attempt))
+        };
         tokio::pin!(work);
         let result = tokio::select! {
             result = &mut work => result,
             () = answers.closed() => {
-                patience.give_up();
+                attempt.patience().give_up();
                 // Its place is free only when the thread is.
                 work.await
             }
         };
-        let Ok(result) = result else {
+        result.map_err(|_panicked| {
             self.measure("fault", "host_panic", started, None);
-            return Err(Status::internal(
-                "host_panic: the attestor could not decide",
-            ));
-        };
-        self.said(result, started)
+            Status::internal("host_panic: the attestor could not decide")
+        })
+    }
+
+    /// What the peer sends next; `None` when it ends its side instead.
+    async fn answer_to_challenge(
+        &self,
+        requests: &mut Streaming<AttestRequest>,
+        deadline: Instant,
+    ) -> Result<Option<Vec<u8>>, Status> {
+        let until = deadline.min(Instant::now() + self.limits.challenge);
+        match tokio::time::timeout_at(until.into(), requests.message()).await {
+            Ok(Ok(next)) => Ok(next.and_then(|next| match next.request {
+                Some(Sent::ChallengeResponse(answer)) => Some(answer),
+                Some(Sent::Payload(_)) | None => None,
+            })),
+            Ok(Err(status)) if status.code() == Code::OutOfRange => Err(Status::invalid_argument(
+                "response_malformed: the evidence was rejected",
+            )),
+            Ok(Err(status)) => Err(status),
+            Err(_elapsed) => Err(Status::deadline_exceeded(
+                "challenge_unanswered: the evidence was rejected",
+            )),
+        }
     }
 
     /// Waits for a place among those at work, unless too many wait already.
@@ -277,23 +350,47 @@ impl Drop for Waiting<'_> {
     }
 }
 
-fn attest(
-    attestor: &Attestor,
-    payload: Vec<u8>,
-    attempt: &Attempt,
-) -> Result<Attestation, AttestError> {
-    let evidence = RawEvidence::new(attestor.method(), payload).map_err(AttestError::Rejected)?;
-    attestor.attest(&evidence, attempt)
+/// What a peer said, on its way to the thread that looks at it.
+enum Message {
+    Evidence(Vec<u8>),
+    Answer(Challenged, Vec<u8>),
+}
+
+fn step(attestor: &Attestor, message: Message, attempt: &Attempt) -> Result<Step, AttestError> {
+    match message {
+        Message::Evidence(payload) => {
+            let evidence =
+                RawEvidence::new(attestor.method(), payload).map_err(AttestError::Rejected)?;
+            attestor.step(Presented::Evidence(&evidence), attempt)
+        }
+        Message::Answer(challenged, answer) => {
+            attestor.step(Presented::Answer(challenged, &answer), attempt)
+        }
+    }
+}
+
+/// The agent's address, as spire-server sees it.
+fn client_address(request: &Request<Streaming<AttestRequest>>) -> Option<String> {
+    let address = request.metadata().get("x-forwarded-client-ip")?;
+    address.to_str().ok().map(str::to_owned)
 }
 
 /// The reasons that SPIRE's own attestors answer with PermissionDenied, at
 /// which an agent that starts gives up; what else a peer did wrong is
 /// InvalidArgument.
-const FINAL: [&str; 6] = [
+const FINAL: [&str; 14] = [
     "agent_already_attested",
+    "chain_untrusted",
+    "client_address_mismatch",
+    "nonce_malformed",
     "pod_mismatch",
     "policy_denied",
+    "possession_unproven",
+    "response_kind",
     "service_account_not_allowed",
+    "svid_foreign",
+    "svid_missing",
+    "svid_prefix",
     "token_already_used",
     "token_not_authenticated",
 ];

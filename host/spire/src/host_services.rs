@@ -7,9 +7,12 @@
 
 use crate::proto::agentstore::GetAgentInfoRequest;
 use crate::proto::agentstore::agent_store_client::AgentStoreClient;
+use crate::proto::identityprovider::FetchX509IdentityRequest;
+use crate::proto::identityprovider::identity_provider_client::IdentityProviderClient;
 use hyper_util::rt::TokioIo;
 use nameplate_attestor::evidence::Patience;
-use nameplate_attestor::{KnownAgents, KnownAgentsError, SpiffeId};
+use nameplate_attestor::evidence::certificates::{BundleError, BundleSource, TrustedAuthorities};
+use nameplate_attestor::{KnownAgents, KnownAgentsError, SpiffeId, chain};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::net::UnixStream;
@@ -76,7 +79,37 @@ impl HostServices {
         match agents.get_agent_info(asked).await {
             Ok(_) => Ok(true),
             Err(status) if status.code() == Code::NotFound => Ok(false),
-            Err(status) => Err(format!("{:?}: {}", status.code(), status.message())),
+            Err(status) => Err(said(&status)),
+        }
+    }
+
+    async fn authorities_now(&self) -> Result<TrustedAuthorities, String> {
+        let mut provider = IdentityProviderClient::new(self.channel().await?);
+        let answer = provider
+            .fetch_x509_identity(FetchX509IdentityRequest {})
+            .await
+            .map_err(|status| said(&status))?;
+        let bundle = answer.into_inner().bundle.unwrap_or_default();
+        let authorities = bundle.x509_authorities.into_iter();
+        TrustedAuthorities::from_der(authorities.map(|authority| authority.asn1.into()).collect())
+            .map_err(|error| chain(&error))
+    }
+}
+
+fn said(status: &tonic::Status) -> String {
+    format!("{:?}: {}", status.code(), status.message())
+}
+
+/// Asked on the blocking threads that attestations run on.
+impl BundleSource for HostServices {
+    fn authorities(&self, patience: &Patience) -> Result<TrustedAuthorities, BundleError> {
+        let left = patience.left(Instant::now());
+        let asked = tokio::time::timeout(left, self.authorities_now());
+        match self.runtime.block_on(asked) {
+            Ok(answer) => answer.map_err(|what| BundleError(format!("IdentityProvider: {what}"))),
+            Err(_elapsed) => Err(BundleError(
+                "IdentityProvider: no answer in time".to_owned(),
+            )),
         }
     }
 }

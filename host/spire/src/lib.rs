@@ -12,14 +12,14 @@
 //! | SPIRE's catalog | `Init`, `Deinit`, `Configure`, `Validate` | `catalog` |
 //! | spire-server, for an agent | `NodeAttestor/Attest` | `attest` |
 //! | spire-agent, for its node | `NodeAttestor/AidAttestation` | `aid` |
-//! | this plugin, of SPIRE | `AgentStore`, `Metrics` | SPIRE (`host_services`) |
+//! | this plugin, of SPIRE | `AgentStore`, `IdentityProvider`, `Metrics` | SPIRE (`host_services`) |
 //!
 //! # What holds
 //!
 //! - **The peer is told a code and one fixed sentence.** The chain of causes
 //!   goes to SPIRE's log, and no token is part of either.
-//! - **Nothing waits for ever.** A stream has a deadline for its first message
-//!   and one for its answer ([`AttestLimits`]); of those at work at once there
+//! - **Nothing waits for ever.** A stream has deadlines for its first message,
+//!   for the answer to a challenge and for the whole ([`AttestLimits`]); of those at work at once there
 //!   is a limit, and what exceeds the queue before it is refused at once.
 //! - **A panic is one line in SPIRE's log.** SPIRE never starts a plugin anew,
 //!   so the process goes on.

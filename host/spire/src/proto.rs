@@ -39,6 +39,12 @@ pub mod agentstore {
     include!("proto/spire.hostservice.server.agentstore.v1.rs");
 }
 
+/// `spire.hostservice.server.identityprovider.v1`, without the private key that
+/// SPIRE sends along.
+pub mod identityprovider {
+    include!("proto/spire.hostservice.server.identityprovider.v1.rs");
+}
+
 /// `spire.hostservice.common.metrics.v1`.
 pub mod metrics {
     include!("proto/spire.hostservice.common.metrics.v1.rs");

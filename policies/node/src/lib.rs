@@ -54,7 +54,7 @@ pub fn derive(naming: &Naming, facts: &Facts) -> Result<Derivation, Denial> {
     };
     Ok(Derivation {
         path: vec![account.cluster.clone(), name.clone()],
-        selectors: selectors::kubernetes(facts, &naming.selectors),
+        selectors: selectors::spire(facts, &naming.selectors),
     })
 }
 

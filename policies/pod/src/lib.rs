@@ -43,7 +43,7 @@ pub fn derive(naming: &Naming, facts: &Facts) -> Result<Derivation, Denial> {
             account.name.clone(),
             uid.clone(),
         ],
-        selectors: selectors::kubernetes(facts, &naming.selectors),
+        selectors: selectors::spire(facts, &naming.selectors),
     })
 }
 

@@ -77,7 +77,7 @@ pub fn derive(naming: &Naming, facts: &Facts) -> Result<Derivation, Denial> {
     }
     let selectors = match &naming.selectors {
         Some(templates) => render_selectors(templates, facts)?,
-        None => selectors::kubernetes(facts, &selectors::Keep::default()),
+        None => selectors::spire(facts, &selectors::Keep::default()),
     };
     Ok(Derivation { path, selectors })
 }

@@ -1,9 +1,11 @@
-//! `thumbprint`: names by the digest of a key's certificate or of a token.
+//! `thumbprint`: names by the digest of a certificate or of a token.
 //!
-//! Decides whose digest. Trusts that the host computed both: over the CA
-//! certificate that the operator configured, and over the token as presented.
+//! Decides whose digest. Trusts that the host computed all of them: over the
+//! authority's certificate, the peer's own, or its token as presented.
 
-use nameplate_guest::{Denial, Derivation, Facts, Settings, Subject, selectors};
+use nameplate_guest::{
+    Certificate, Denial, Derivation, Facts, ServiceAccount, Settings, Subject, selectors,
+};
 use serde::Deserialize;
 
 /// What an operator may set.
@@ -12,7 +14,7 @@ use serde::Deserialize;
 pub struct Naming {
     /// Whose digest it is.
     pub source: Source,
-    /// Which of the Kubernetes selectors to give out.
+    /// Which of SPIRE's selectors to give out.
     pub selectors: selectors::Keep,
 }
 
@@ -20,40 +22,78 @@ pub struct Naming {
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// The cluster's CA certificate: one name for the whole cluster.
+    /// The authority's certificate: one name for all that it signed for.
     #[default]
     Ca,
     /// The token: a name for as long as the token is presented.
     Token,
+    /// The peer's certificate: a name for as long as it has that one.
+    Leaf,
+    /// The same by SHA-1, and alone in the path: SPIRE's `x509pop`.
+    Fingerprint,
 }
 
 impl Settings for Naming {}
 
-/// The path `<cluster>/<SHA-256>`.
+/// The path `<cluster>/<SHA-256>`, without the cluster where there is none.
 ///
 /// # Errors
-/// `needs-service-account` for a certificate, `no-ca-thumbprint` where the
-/// operator configured no CA certificate for the cluster.
+/// `needs-service-account` or `needs-certificate` where the subject has no such
+/// digest, `no-ca-thumbprint` where the operator configured no CA certificate
+/// for the cluster.
 pub fn derive(naming: &Naming, facts: &Facts) -> Result<Derivation, Denial> {
-    let Subject::ServiceAccount(account) = &facts.subject else {
-        return Err(Denial::new(
-            "needs-service-account",
-            "a certificate comes with neither of the digests that this policy reads",
-        ));
+    let (cluster, digest) = match &facts.subject {
+        Subject::ServiceAccount(account) => {
+            (Some(&account.cluster), of_token(naming.source, account)?)
+        }
+        Subject::Certificate(certificate) => {
+            let digest = of_certificate(naming.source, certificate)?;
+            // SPIRE's has nothing before it.
+            let cluster = certificate.cluster.as_ref();
+            (
+                cluster.filter(|_| naming.source != Source::Fingerprint),
+                digest,
+            )
+        }
     };
-    let digest = match naming.source {
+    Ok(Derivation {
+        path: cluster.into_iter().chain([digest]).cloned().collect(),
+        selectors: selectors::spire(facts, &naming.selectors),
+    })
+}
+
+fn of_token(source: Source, account: &ServiceAccount) -> Result<&String, Denial> {
+    match source {
         Source::Ca => account.cluster_thumbprint.as_ref().ok_or_else(|| {
             Denial::new(
                 "no-ca-thumbprint",
                 "no CA certificate is configured for the cluster",
             )
-        })?,
-        Source::Token => &account.token_sha256,
-    };
-    Ok(Derivation {
-        path: vec![account.cluster.clone(), digest.clone()],
-        selectors: selectors::kubernetes(facts, &naming.selectors),
-    })
+        }),
+        Source::Token => Ok(&account.token_sha256),
+        Source::Leaf | Source::Fingerprint => Err(Denial::new(
+            "needs-certificate",
+            "a service account proves itself without a certificate of its own",
+        )),
+    }
+}
+
+fn of_certificate(source: Source, certificate: &Certificate) -> Result<&String, Denial> {
+    match source {
+        Source::Ca => match certificate.authorities.first() {
+            Some(authority) => Ok(&authority.sha256),
+            None => Err(Denial::new(
+                "no-ca-thumbprint",
+                "no authority of the certificate is known",
+            )),
+        },
+        Source::Token => Err(Denial::new(
+            "needs-service-account",
+            "a certificate comes without a token",
+        )),
+        Source::Leaf => Ok(&certificate.sha256),
+        Source::Fingerprint => Ok(&certificate.sha1),
+    }
 }
 
 nameplate_guest::export!(derive, settings = Naming);
@@ -87,9 +127,40 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_denied() {
-        let facts = testing::facts(testing::certificate());
-        let denial = derive(&Naming::default(), &facts).unwrap_err();
-        assert_eq!(denial.code, "needs-service-account");
+    fn a_certificate_has_its_own_digests_and_its_authoritys() {
+        let mut certificate = testing::certificate();
+        let naming = |source| Naming {
+            source,
+            selectors: selectors::Keep::NONE,
+        };
+        let path = |certificate: &Certificate, source| {
+            derive(&naming(source), &testing::facts(certificate.clone())).map(|named| named.path)
+        };
+        assert_eq!(path(&certificate, Source::Ca).unwrap(), ["4".repeat(64)]);
+        assert_eq!(path(&certificate, Source::Leaf).unwrap(), ["2".repeat(64)]);
+        let fingerprint = ["1".repeat(40)];
+        assert_eq!(
+            path(&certificate, Source::Fingerprint).unwrap(),
+            fingerprint
+        );
+        let denied =
+            |certificate: &Certificate, source| path(certificate, source).unwrap_err().code;
+        assert_eq!(denied(&certificate, Source::Token), "needs-service-account");
+
+        certificate.cluster = Some("production".into());
+        let of_cluster = ["production".to_owned(), "2".repeat(64)];
+        assert_eq!(path(&certificate, Source::Leaf).unwrap(), of_cluster);
+        assert_eq!(
+            path(&certificate, Source::Fingerprint).unwrap(),
+            fingerprint
+        );
+        certificate.authorities.clear();
+        assert_eq!(denied(&certificate, Source::Ca), "no-ca-thumbprint");
+
+        let facts = testing::facts(testing::bound_token());
+        for source in [Source::Leaf, Source::Fingerprint] {
+            let denial = derive(&naming(source), &facts).unwrap_err();
+            assert_eq!(denial.code, "needs-certificate");
+        }
     }
 }

@@ -51,7 +51,7 @@ pub fn derive(naming: &Naming, facts: &Facts) -> Result<Derivation, Denial> {
     };
     Ok(Derivation {
         path: cluster.into_iter().chain([uuid]).cloned().collect(),
-        selectors: selectors::kubernetes(facts, &naming.selectors),
+        selectors: selectors::spire(facts, &naming.selectors),
     })
 }
 
@@ -106,7 +106,7 @@ mod tests {
         let facts = testing::facts(testing::certificate());
         let name = derive(&Naming::default(), &facts).unwrap();
         assert_eq!(name.path, [facts.attestation_id.as_str()]);
-        assert!(name.selectors.is_empty());
+        assert_eq!(name.selectors.len(), 4, "SPIRE's for certificates");
 
         let facts = testing::facts(Certificate {
             cluster: Some("production".into()),

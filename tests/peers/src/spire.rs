@@ -215,6 +215,14 @@ plugins {{
         }
     }
 
+    /// An SVID of the server's own making, in `directory`: `svid.pem` and
+    /// `key.pem`.
+    pub fn mint(&self, id: &str, directory: &Path) {
+        fs::create_dir_all(directory).unwrap();
+        let directory = directory.display().to_string();
+        let _said = self.ask(&["x509", "mint", "-spiffeID", id, "-write", &directory]);
+    }
+
     /// Lets a workload of this user, on the agent of `parent`, have an SVID.
     pub fn register(&self, parent: &str, workload: &str) {
         let user = rustix::process::getuid().as_raw();

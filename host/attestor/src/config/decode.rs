@@ -7,6 +7,7 @@
 
 mod agent;
 mod attestor;
+mod certificates;
 mod cluster;
 mod envelope;
 mod limits;

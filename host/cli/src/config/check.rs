@@ -7,8 +7,11 @@
 use crate::failure::{Failure, plural};
 use crate::report::{BAD, Exit, FAINT, GOOD, HEADING, NOTE, Output, printable, row};
 use crate::spire::Side;
-use nameplate_attestor::config::{AttestorConfig, ClusterConfig, Config, PluginData, Problems};
+use nameplate_attestor::config::{
+    AttestorConfig, ClusterConfig, Config, PluginData, Problems, TrustConfig,
+};
 use nameplate_attestor::{AgentConfig, Generation, Naming, PolicyLabel};
+use nameplate_evidence::certificates::{CertificateVerifier, Trust};
 use nameplate_evidence::{Binding, Method, Proof, TrustedKeys};
 use nameplate_policy::Sandbox;
 use serde::Serialize;
@@ -122,16 +125,32 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
 fn agent(file: &Path, data: &PluginData, output: Output) -> Result<Exit, Failure> {
     let (config, _) = AgentConfig::read_plugin(file, data).map_err(Failure::Config)?;
     let name = file.display();
-    let document = json!({
-        "ok": true,
-        "cluster": config.cluster,
-        "token_path": config.token_path,
-        "send_uuid": config.send_uuid,
-    });
+    let document = match &config {
+        AgentConfig::Token(token) => json!({
+            "ok": true,
+            "cluster": token.cluster,
+            "token_path": token.token_path,
+            "send_uuid": token.send_uuid,
+        }),
+        AgentConfig::Certificate(files) => json!({
+            "ok": true,
+            "certificate_path": files.certificate,
+            "private_key_path": files.private_key,
+            "intermediates_path": files.intermediates,
+        }),
+    };
     output.answer(&document, |out| {
         writeln!(out, "{GOOD}`{name}` is good{GOOD:#}")?;
-        row(out, "cluster", &config.cluster)?;
-        row(out, "token", config.token_path.display())
+        match &config {
+            AgentConfig::Token(token) => {
+                row(out, "cluster", &token.cluster)?;
+                row(out, "token", token.token_path.display())
+            }
+            AgentConfig::Certificate(files) => {
+                row(out, "certificate", files.certificate.display())?;
+                row(out, "private key", files.private_key.display())
+            }
+        }
     })?;
     Ok(Exit::Done)
 }
@@ -166,6 +185,20 @@ struct AttestorSummary<'a> {
     method: &'static str,
     policy: PolicySummary<'a>,
     clusters: Vec<ClusterSummary<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificates: Option<CertificateSummary<'a>>,
+}
+
+/// Which certificates are evidence.
+#[derive(Debug, Serialize)]
+struct CertificateSummary<'a> {
+    /// Authorities of the bundle; none where the trust domain's own count.
+    authorities: Option<usize>,
+    /// How the path of an SVID begins, where SVIDs are evidence.
+    svid_prefix: Option<&'a str>,
+    max_intermediates: usize,
+    max_rsa_key_size: u32,
+    verify_client_ip: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -211,10 +244,14 @@ impl<'a> AttestorSummary<'a> {
             method: config.method.as_str(),
             policy: PolicySummary::new(generation.naming(None)),
             clusters: config
-                .clusters
+                .clusters()
                 .iter()
                 .map(|cluster| ClusterSummary::new(cluster, generation))
                 .collect(),
+            certificates: match &config.trust {
+                TrustConfig::Clusters(_) => None,
+                TrustConfig::Certificates(verifier) => Some(CertificateSummary::new(verifier)),
+            },
         }
     }
 
@@ -222,9 +259,49 @@ impl<'a> AttestorSummary<'a> {
         writeln!(out, "\n{HEADING}attestor `{}`{HEADING:#}", self.name)?;
         row(out, "evidence", self.method)?;
         self.policy.write(out)?;
+        if let Some(certificates) = &self.certificates {
+            certificates.write(out)?;
+        }
         self.clusters
             .iter()
             .try_for_each(|cluster| cluster.write(out))
+    }
+}
+
+impl<'a> CertificateSummary<'a> {
+    fn new(verifier: &'a CertificateVerifier) -> Self {
+        let (authorities, svid_prefix) = match &verifier.trust {
+            Trust::Bundle(authorities) => (Some(authorities.count()), None),
+            Trust::Domain(rule) => (None, Some(rule.prefix.as_str())),
+        };
+        Self {
+            authorities,
+            svid_prefix,
+            max_intermediates: verifier.limits.max_intermediates,
+            max_rsa_key_size: verifier.limits.max_rsa_bits,
+            verify_client_ip: verifier.verify_client_ip,
+        }
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        match self.authorities {
+            Some(1) => row(out, "trusts", "1 authority")?,
+            Some(count) => row(out, "trusts", format_args!("{count} authorities"))?,
+            None => row(out, "trusts", "the trust domain's own authorities")?,
+        }
+        if let Some(prefix) = self.svid_prefix {
+            row(out, "SVIDs", format_args!("below {}", printable(prefix)))?;
+        }
+        let (most, bits) = (self.max_intermediates, self.max_rsa_key_size);
+        row(
+            out,
+            "chains",
+            format_args!("at most {most} intermediates, RSA to {bits} bits"),
+        )?;
+        if self.verify_client_ip {
+            row(out, "address", "one of the certificate's")?;
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Side;
 use crate::failure::Failure;
 use crate::report::{Exit, Output};
-use nameplate_attestor::AttestorName;
+use nameplate_attestor::{AttestorName, TokenMethod};
 use nameplate_evidence::{AllowedServiceAccount, Method};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -57,6 +57,19 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     token_path: Option<PathBuf>,
 
+    /// Where the certificates of the authorities are that signed the agents',
+    /// for `x509pop`
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    ca_bundle: Option<PathBuf>,
+
+    /// Where an agent finds its certificate, for `x509pop`
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    certificate: Option<PathBuf>,
+
+    /// Where an agent finds the certificate's private key, for `x509pop`
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    private_key: Option<PathBuf>,
+
     /// Print the stanza of one side and nothing else
     #[arg(long, value_enum)]
     side: Option<Side>,
@@ -97,16 +110,16 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         words: words(side),
         checksum: &checksum,
     };
-    let cluster = arguments.cluster.as_str();
     // SPIRE routes by name: its built-in is called like its method, and there
     // is none for `k8s_sat` any more.
-    let built_in = method == Method::K8sPsat && name == method.as_str();
+    let built_in = match method {
+        Method::K8sSat => false,
+        Method::K8sPsat | Method::X509Pop => name == method.as_str(),
+    };
     let own = arguments.agent_plugin || !built_in;
-    let keys = keys(arguments)?;
-    let server = server(&name, &load("server"), cluster, &keys);
-    let token_path = absolute(arguments.token_path.as_deref())?;
+    let server = stanza(&name, Some(&load("server")), &server_data(arguments)?);
     let load = own.then(|| load("agent"));
-    let agent = agent(&name, load.as_ref(), cluster, token_path.as_deref());
+    let agent = stanza(&name, load.as_ref(), &agent_data(arguments)?);
     let document = json!({
         "plugin_cmd": binary,
         "plugin_args": words("server"),
@@ -181,8 +194,8 @@ fn absolute(path: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
         .map_err(|error| Failure::fault("path_unusable", error))
 }
 
-/// The keys of the cluster in the server's stanza, each on its line.
-fn keys(arguments: &Arguments) -> Result<String, Failure> {
+/// The keys of the cluster in the server's stanza.
+fn keys(arguments: &Arguments, method: TokenMethod) -> Result<Vec<String>, Failure> {
     let keys = absolute(arguments.keys.as_deref())?;
     let file = |otherwise: &str| match &keys {
         Some(keys) => quoted(&keys.to_string_lossy()),
@@ -190,58 +203,81 @@ fn keys(arguments: &Arguments) -> Result<String, Failure> {
     };
     let account = quoted(&arguments.service_account.to_string());
     let mut lines = vec![format!("service_account_allow_list = [{account}]")];
-    match arguments.attestor {
-        Method::K8sSat => lines.push(format!(
+    match method {
+        TokenMethod::K8sSat => lines.push(format!(
             "service_account_key_file = {}",
             file("/path/to/service-account.pub")
         )),
-        Method::K8sPsat => lines.extend([
+        TokenMethod::K8sPsat => lines.extend([
             r#"verification = "local""#.to_owned(),
             format!("jwks_file = {}", file("/path/to/jwks.json")),
             format!("issuer = {}", quoted(&arguments.issuer)),
             r#"audience = ["spire-server"]"#.to_owned(),
         ]),
     }
-    let lines: Vec<_> = lines
-        .iter()
-        .map(|line| format!("{:16}{line}\n", ""))
-        .collect();
-    Ok(lines.concat())
+    Ok(lines)
 }
 
-fn server(name: &str, load: &Load<'_>, cluster: &str, keys: &str) -> String {
-    format!(
-        r#"NodeAttestor {name} {{
-{load}    plugin_data {{
-        clusters = {{
-            {cluster} = {{
-{keys}            }}
-        }}
-    }}
-}}
-"#,
-        name = quoted(name),
-        load = load.stanza(),
-        cluster = quoted(cluster),
-    )
+/// What the server's side is told, a line each.
+fn server_data(arguments: &Arguments) -> Result<Vec<String>, Failure> {
+    let method = match arguments.attestor {
+        Method::K8sSat => TokenMethod::K8sSat,
+        Method::K8sPsat => TokenMethod::K8sPsat,
+        Method::X509Pop => {
+            let bundle = path(arguments.ca_bundle.as_deref(), "/path/to/agents-ca.pem")?;
+            return Ok(vec![format!("ca_bundle_path = {bundle}")]);
+        }
+    };
+    let keys = keys(arguments, method)?.into_iter();
+    let cluster = quoted(arguments.cluster.as_str());
+    let mut lines = vec!["clusters = {".to_owned(), format!("    {cluster} = {{")];
+    lines.extend(keys.map(|line| format!("        {line}")));
+    lines.extend(["    }".to_owned(), "}".to_owned()]);
+    Ok(lines)
 }
 
-/// SPIRE's own agent side, unless another is to be loaded.
-fn agent(name: &str, load: Option<&Load<'_>>, cluster: &str, token_path: Option<&Path>) -> String {
+/// What the agent's side is told, SPIRE's own or this one.
+fn agent_data(arguments: &Arguments) -> Result<Vec<String>, Failure> {
+    if arguments.attestor == Method::X509Pop {
+        let key = path(arguments.private_key.as_deref(), "/path/to/agent.key")?;
+        let certificate = path(arguments.certificate.as_deref(), "/path/to/agent.pem")?;
+        return Ok(vec![
+            format!("private_key_path = {key}"),
+            format!("certificate_path = {certificate}"),
+        ]);
+    }
+    let cluster = quoted(arguments.cluster.as_str());
+    let token_path = absolute(arguments.token_path.as_deref())?;
     let token_path = token_path.map(|path| {
         let path = quoted(&path.to_string_lossy());
-        format!("{:8}token_path = {path}\n", "")
+        format!("token_path = {path}")
     });
+    Ok([format!("cluster = {cluster}")]
+        .into_iter()
+        .chain(token_path)
+        .collect())
+}
+
+/// `given`, or what the operator has to replace.
+fn path(given: Option<&Path>, otherwise: &str) -> Result<String, Failure> {
+    let given = absolute(given)?;
+    Ok(given.map_or_else(|| quoted(otherwise), |path| quoted(&path.to_string_lossy())))
+}
+
+/// Without `load`, for SPIRE's own.
+fn stanza(name: &str, load: Option<&Load<'_>>, data: &[String]) -> String {
+    let data: Vec<_> = data
+        .iter()
+        .map(|line| format!("{:8}{line}\n", ""))
+        .collect();
     format!(
         r#"NodeAttestor {name} {{
 {load}    plugin_data {{
-        cluster = {cluster}
-{token_path}    }}
+{data}    }}
 }}
 "#,
         name = quoted(name),
         load = load.map(Load::stanza).unwrap_or_default(),
-        cluster = quoted(cluster),
-        token_path = token_path.unwrap_or_default(),
+        data = data.concat(),
     )
 }

@@ -320,3 +320,81 @@ fn no_part_of_a_token_is_ever_printed() {
         }
     }
 }
+
+/// A certificate and key of an authority whose PEM is `ca.pem`.
+fn certificate(place: &Place) -> String {
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
+        KeyUsagePurpose,
+    };
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let root = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "node-7");
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    let leaf = params.signed_by(&key, &root).unwrap();
+    place.write("ca.pem", &root.pem());
+    place.write("node.pem", &leaf.pem());
+    place.write("node.key", &key.serialize_pem());
+    place.write("other.key", &KeyPair::generate().unwrap().serialize_pem());
+    place.write(
+        "x509pop.toml",
+        "trust_domain = \"example.org\"\n[attestors.x509pop]\nca_bundle_path = \"ca.pem\"\n\
+         policy = { source = \"builtin:subject\", settings = { selectors = [\"subject\"] } }\n\
+         limits = { deadline = \"30s\" }\n",
+    );
+    key.serialize_pem()
+}
+
+#[test]
+fn a_certificate_and_its_key_answer_the_challenge() {
+    let place = Place::new();
+    let key = certificate(&place);
+    let attest = "attest --config x509pop.toml --certificate node.pem --key";
+    let run = place.run(&format!("{attest} node.key")).exits(0);
+    assert_eq!(
+        run.stdout,
+        "spiffe://example.org/spire/agent/x509pop/node-7\nx509pop:subject:cn:node-7\n"
+    );
+    assert_eq!(run.stderr, "");
+
+    let run = place.run(&format!("{attest} other.key"));
+    assert_ne!(run.code, 0);
+    let why = "private key does not match the certificate's public key";
+    assert!(run.stderr.contains(why), "{}", run.stderr);
+
+    // The certificate alone proves nothing, and says so.
+    let prover = place.read("node.pem");
+    let der: String = prover
+        .lines()
+        .filter(|line| !line.starts_with('-'))
+        .collect();
+    place.write(
+        "payload.json",
+        &json!({ "certificates": [der] }).to_string(),
+    );
+    let run = place.run("attest --config x509pop.toml --payload payload.json");
+    assert_eq!(run.code, 3, "{}", run.stderr);
+    assert!(
+        run.stderr.contains("challenge_unanswered"),
+        "{}",
+        run.stderr
+    );
+    assert!(!run.stderr.contains(key.lines().nth(1).unwrap()));
+}
+
+#[test]
+fn a_certificate_has_a_key_and_no_cluster() {
+    let place = Place::new();
+    certificate(&place);
+    let run = place.run("attest --config x509pop.toml --certificate node.pem");
+    assert_eq!(run.code, 2);
+    let both = "attest --config x509pop.toml --certificate node.pem --key node.key \
+                --cluster production --token token";
+    assert_eq!(place.run(both).code, 2);
+    let check = place.run("config check x509pop.toml").exits(0);
+    assert!(check.stdout.contains("1 authority"), "{}", check.stdout);
+}

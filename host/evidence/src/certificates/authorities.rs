@@ -65,6 +65,20 @@ impl TrustedAuthorities {
         Self::from_der(certificates)
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.certificates.len()
+    }
+
+    /// These authorities and `others`.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.certificates.extend(others.certificates);
+        self.anchors.extend(others.anchors);
+        self
+    }
+
     /// These certificates.
     ///
     /// # Errors

@@ -3,10 +3,11 @@
 //! Answering consumes it, and it holds the nonce that was sent, so that no
 //! answer to another challenge, and no answer twice, can prove anything.
 
-use super::CertificateError;
 use super::possession::{self, Response};
+use super::{CertificateError, SvidRule};
 use crate::subject::{Certificate, KeyKind, Subject};
 use crate::verified::{Statement, VerifiedEvidence};
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -26,6 +27,20 @@ impl Nonce {
     pub fn new(bytes: [u8; NONCE_BYTES]) -> Self {
         Self(bytes)
     }
+
+    /// A nonce of the operating system's random bytes; none where it has none.
+    #[must_use]
+    pub fn random() -> Option<Self> {
+        let mut bytes = [0; NONCE_BYTES];
+        SystemRandom::new().fill(&mut bytes).ok()?;
+        Some(Self(bytes))
+    }
+}
+
+impl Nonce {
+    pub(super) fn into_bytes(self) -> [u8; NONCE_BYTES] {
+        self.0
+    }
 }
 
 impl fmt::Debug for Nonce {
@@ -43,6 +58,8 @@ pub struct Challenge {
     pub(super) key: Vec<u8>,
     /// SHA-256 of the leaf says which statement it is.
     pub(super) statement: Statement,
+    /// Which SVID the leaf has to be, where it has to be one.
+    pub(super) svid: Option<SvidRule>,
     pub(super) nonce: Nonce,
 }
 
@@ -87,6 +104,9 @@ impl Challenge {
         let kind = self.subject.key;
         let response = Response::parse(response, kind)?;
         possession::verify(kind, &self.key, &self.nonce.0, &response)?;
+        if let Some(rule) = self.svid {
+            rule.admit(&self.subject)?;
+        }
         Ok(VerifiedEvidence::new(
             None,
             Subject::Certificate(self.subject),

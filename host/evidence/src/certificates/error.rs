@@ -2,6 +2,7 @@
 
 use super::NONCE_BYTES;
 use crate::json::JsonError;
+use crate::peer_text::PeerText;
 use std::fmt;
 
 /// Why a certificate, or the proof of its key, is refused.
@@ -65,6 +66,13 @@ pub enum CertificateError {
         /// What was used up.
         source: webpki::Error,
     },
+    /// The peer's address has to be one of the certificate's, and nobody said
+    /// which it is, or not as an address.
+    #[error("the peer's address is not known, and the certificate has to name it")]
+    ClientAddressUnknown,
+    /// The certificate names other addresses than the peer's, or none.
+    #[error("the peer's address is not one of the certificate's")]
+    ClientAddressMismatch,
     /// The leaf may not be used to sign (RFC 5280 §4.2.1.3); also when it says
     /// nothing of its use.
     #[error("certificate is not for digital signatures")]
@@ -96,6 +104,25 @@ pub enum CertificateError {
     /// The signature is not of the certificate's key over both nonces.
     #[error("signature over the nonces does not fit the certificate's key")]
     PossessionUnproven,
+    /// The peer was asked to prove that it has the key, and did not answer.
+    #[error("the challenge was not answered")]
+    Unanswered,
+    /// No URI of the certificate is a SPIFFE ID, or there are several
+    /// (X509-SVID §2).
+    #[error("certificate is no X509-SVID: it needs one URI, and that a SPIFFE ID")]
+    SvidMissing,
+    /// The SVID is of another trust domain.
+    #[error("certificate is an X509-SVID of another trust domain: `{trust_domain}`")]
+    SvidForeign {
+        /// Which.
+        trust_domain: PeerText,
+    },
+    /// The path of the SVID does not begin as agents' have to.
+    #[error("path of the X509-SVID does not begin with `{prefix}`")]
+    SvidPrefix {
+        /// How it has to begin.
+        prefix: String,
+    },
 }
 
 /// A certificate of a payload.
@@ -128,12 +155,18 @@ impl CertificateError {
             Self::KeySize { .. } => "key_size",
             Self::Untrusted { .. } | Self::AuthorityUnfit => "chain_untrusted",
             Self::TooCostly { .. } => "chain_too_costly",
+            Self::ClientAddressUnknown => "client_address_unknown",
+            Self::ClientAddressMismatch => "client_address_mismatch",
             Self::KeyUsage => "key_usage",
             Self::KeyUnsupported { .. } => "key_unsupported",
             Self::ResponseMalformed { .. } => "response_malformed",
             Self::ResponseKind { .. } => "response_kind",
             Self::NonceMalformed { .. } => "nonce_malformed",
             Self::PossessionUnproven => "possession_unproven",
+            Self::Unanswered => "challenge_unanswered",
+            Self::SvidMissing => "svid_missing",
+            Self::SvidForeign { .. } => "svid_foreign",
+            Self::SvidPrefix { .. } => "svid_prefix",
         }
     }
 }

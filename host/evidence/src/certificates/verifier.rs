@@ -1,12 +1,18 @@
 //! From a payload to a chain that leads to an authority.
 
 use super::payload::Chain;
-use super::{CertificateError, Challenge, Nonce, Position, TrustedAuthorities, leaf};
+use super::{
+    BundleError, CertificateError, Challenge, Nonce, Position, Surroundings, SvidRule,
+    TrustedAuthorities, leaf,
+};
 use crate::digest::{sha1_hex, sha256_hex};
-use crate::subject::{Authority, Certificate};
+use crate::error::EvidenceError;
+use crate::subject::{AlternativeName, Authority, Certificate};
 use crate::verified::Statement;
 use rustls_pki_types::{CertificateDer, UnixTime};
+use std::borrow::Cow;
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::time::Duration;
 use webpki::{
     ALL_VERIFICATION_ALGS, EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeIdIter,
@@ -40,12 +46,23 @@ impl Default for ChainLimits {
 #[derive(Debug, Clone)]
 pub struct CertificateVerifier {
     /// Who may have signed them.
-    pub authorities: TrustedAuthorities,
+    pub trust: Trust,
     /// What they may be.
     pub limits: ChainLimits,
     /// The operator's name for the cluster whose authorities these are, where
     /// there is one.
     pub cluster: Option<String>,
+    /// Whether the leaf has to name the peer's address.
+    pub verify_client_ip: bool,
+}
+
+/// Whose signature on a certificate counts.
+#[derive(Debug, Clone)]
+pub enum Trust {
+    /// That of the operator's authorities.
+    Bundle(TrustedAuthorities),
+    /// That of the trust domain's own, on X509-SVIDs of a kind.
+    Domain(SvidRule),
 }
 
 /// A chain that leads to an authority, sent by somebody who has yet to prove
@@ -56,6 +73,7 @@ pub struct ExaminedChain {
     subject: Certificate,
     key: Vec<u8>,
     statement: Statement,
+    svid: Option<SvidRule>,
 }
 
 /// A certificate serves whatever it was issued for: SPIRE asks for no
@@ -69,11 +87,18 @@ impl ExtendedKeyUsageValidator for AnyPurpose {
 }
 
 impl CertificateVerifier {
-    /// Examines what a peer sent, as of `now`, in seconds since 1970.
+    /// Examines what a peer sent, as of `now`, in seconds since 1970. The
+    /// checks come in the order of SPIRE's `x509pop`.
     ///
     /// # Errors
     /// The first check that fails.
-    pub fn examine(&self, payload: &[u8], now: u64) -> Result<ExaminedChain, CertificateError> {
+    pub fn examine(
+        &self,
+        payload: &[u8],
+        now: u64,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<ExaminedChain, EvidenceError> {
+        // Bytes: counted, measured, and only then parsed.
         let chain = Chain::parse(payload, self.limits.max_intermediates)?;
         let certificate = leaf::read(&chain.leaf, Position::Leaf)?;
         self.bounded(&certificate, Position::Leaf)?;
@@ -81,9 +106,18 @@ impl CertificateVerifier {
             let position = Position::Intermediate(number);
             self.bounded(&leaf::read(der, position)?, position)?;
         }
-        let authorities = self.authorities_of(&chain, now)?;
+
+        // Somebody who is trusted signed it, for somebody at this address.
+        let (trusted, svid) = self.trusted(surroundings)?;
+        let authorities = authorities_of(&chain, &trusted, now)?;
+        let alternative_names = leaf::alternative_names(&certificate)?;
+        if self.verify_client_ip {
+            located(&alternative_names, surroundings.client_address)?;
+        }
+
+        // And its key can prove something.
         if !leaf::may_sign(&certificate)? {
-            return Err(CertificateError::KeyUsage);
+            return Err(CertificateError::KeyUsage.into());
         }
         let tbs = certificate.tbs_certificate();
         let key = tbs.subject_public_key_info();
@@ -96,7 +130,7 @@ impl CertificateVerifier {
                 serial: leaf::serial(&certificate),
                 sha1: sha1_hex(&chain.leaf),
                 sha256: sha256_hex(&chain.leaf),
-                alternative_names: leaf::alternative_names(&certificate)?,
+                alternative_names,
                 authorities,
                 not_before,
                 not_after,
@@ -106,7 +140,27 @@ impl CertificateVerifier {
             },
             key: key.subject_public_key.raw_bytes().to_vec(),
             statement: Statement::of(&chain.leaf),
+            svid,
         })
+    }
+
+    /// Who is trusted now, and what the leaf has to be for it.
+    fn trusted(
+        &self,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<(Cow<'_, TrustedAuthorities>, Option<SvidRule>), EvidenceError> {
+        match &self.trust {
+            Trust::Bundle(authorities) => Ok((Cow::Borrowed(authorities), None)),
+            Trust::Domain(rule) => {
+                let nobody = || BundleError("nobody here knows it".to_owned());
+                let authorities = surroundings
+                    .bundle
+                    .ok_or_else(nobody)
+                    .and_then(|bundle| bundle.authorities(surroundings.patience))
+                    .map_err(|source| EvidenceError::Bundle { source })?;
+                Ok((Cow::Owned(authorities), Some(rule.clone())))
+            }
+        }
     }
 
     fn bounded(
@@ -129,55 +183,83 @@ impl CertificateVerifier {
             Some(_) | None => Ok(()),
         }
     }
+}
 
-    /// Every authority on every path, nearest the leaf first.
-    fn authorities_of(&self, chain: &Chain, now: u64) -> Result<Vec<Authority>, CertificateError> {
-        let leaf = EndEntityCert::try_from(&chain.leaf)
-            .map_err(|source| CertificateError::Untrusted { source })?;
-        let found: RefCell<Vec<CertificateDer<'static>>> = RefCell::default();
-        let unfit = RefCell::new(false);
-        // Refusing each path makes the builder look for the next.
-        let take = |path: &VerifiedPath<'_>| {
-            let certificates = self.authorities_on(path);
-            if certificates.iter().all(|der| fit(der, now)) {
-                let mut found = found.borrow_mut();
-                for der in certificates {
-                    if !found.contains(&der) {
-                        found.push(der);
-                    }
+/// Every authority on every path, nearest the leaf first.
+fn authorities_of(
+    chain: &Chain,
+    trusted: &TrustedAuthorities,
+    now: u64,
+) -> Result<Vec<Authority>, CertificateError> {
+    let leaf = EndEntityCert::try_from(&chain.leaf)
+        .map_err(|source| CertificateError::Untrusted { source })?;
+    let found: RefCell<Vec<CertificateDer<'static>>> = RefCell::default();
+    let unfit = RefCell::new(false);
+    // Refusing each path makes the builder look for the next.
+    let take = |path: &VerifiedPath<'_>| {
+        let certificates = trusted.on(path);
+        if certificates.iter().all(|der| fit(der, now)) {
+            let mut found = found.borrow_mut();
+            for der in certificates {
+                if !found.contains(&der) {
+                    found.push(der);
                 }
-            } else {
-                unfit.replace(true);
             }
-            Err(Error::UnknownIssuer)
-        };
-        let outcome = leaf.verify_for_usage(
-            ALL_VERIFICATION_ALGS,
-            &self.authorities.anchors,
-            &chain.intermediates,
-            UnixTime::since_unix_epoch(Duration::from_secs(now)),
-            AnyPurpose,
-            None,
-            Some(&take),
-        );
-        match outcome.err() {
-            // Also where a path was found: how far a search comes must not
-            // decide which selectors a machine has.
-            Some(source) if is_budget(&source) => Err(CertificateError::TooCostly { source }),
-            source => match (found.into_inner(), source) {
-                (found, _) if !found.is_empty() => Ok(found.iter().map(authority).collect()),
-                (_, _) if unfit.into_inner() => Err(CertificateError::AuthorityUnfit),
-                (_, source) => Err(CertificateError::Untrusted {
-                    source: source.unwrap_or(Error::UnknownIssuer),
-                }),
-            },
+        } else {
+            unfit.replace(true);
         }
+        Err(Error::UnknownIssuer)
+    };
+    let outcome = leaf.verify_for_usage(
+        ALL_VERIFICATION_ALGS,
+        &trusted.anchors,
+        &chain.intermediates,
+        UnixTime::since_unix_epoch(Duration::from_secs(now)),
+        AnyPurpose,
+        None,
+        Some(&take),
+    );
+    match outcome.err() {
+        // Also where a path was found: how far a search comes must not
+        // decide which selectors a machine has.
+        Some(source) if is_budget(&source) => Err(CertificateError::TooCostly { source }),
+        source => match (found.into_inner(), source) {
+            (found, _) if !found.is_empty() => Ok(found.iter().map(authority).collect()),
+            (_, _) if unfit.into_inner() => Err(CertificateError::AuthorityUnfit),
+            (_, source) => Err(CertificateError::Untrusted {
+                source: source.unwrap_or(Error::UnknownIssuer),
+            }),
+        },
     }
+}
 
-    fn authorities_on(&self, path: &VerifiedPath<'_>) -> Vec<CertificateDer<'static>> {
-        let anchors = self.authorities.anchors.iter();
+/// The peer is where the certificate says. Go compares the same way: an IPv4
+/// address in IPv6's form is that address.
+fn located(
+    names: &[AlternativeName],
+    client_address: Option<&str>,
+) -> Result<(), CertificateError> {
+    let address = |text: &str| text.parse().ok().map(|ip: IpAddr| ip.to_canonical());
+    let client = client_address
+        .and_then(address)
+        .ok_or(CertificateError::ClientAddressUnknown)?;
+    let named = names.iter().any(|name| match name {
+        AlternativeName::Ip(ip) => address(ip) == Some(client),
+        AlternativeName::Dns(_) | AlternativeName::Uri(_) | AlternativeName::Email(_) => false,
+    });
+    if named {
+        Ok(())
+    } else {
+        Err(CertificateError::ClientAddressMismatch)
+    }
+}
+
+impl TrustedAuthorities {
+    /// The authorities that `path` leads through.
+    fn on(&self, path: &VerifiedPath<'_>) -> Vec<CertificateDer<'static>> {
+        let anchors = self.anchors.iter();
         let anchor = anchors
-            .zip(&self.authorities.certificates)
+            .zip(&self.certificates)
             .find(|(anchor, _)| std::ptr::eq(*anchor, path.anchor()))
             .map(|(_, der)| der.clone());
         path.intermediate_certificates()
@@ -221,6 +303,7 @@ impl ExaminedChain {
             subject: self.subject,
             key: self.key,
             statement: self.statement,
+            svid: self.svid,
             nonce,
         }
     }

@@ -11,10 +11,12 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nameplate_evidence::certificates::{
-    CertificateError, CertificateVerifier, ChainLimits, Challenge, NONCE_BYTES, Nonce,
+    BundleError, BundleSource, CertificateError, CertificateVerifier, ChainLimits, Challenge,
+    ExaminedChain, NONCE_BYTES, Nonce, Prover, ProverError, Surroundings, SvidRule, Trust,
     TrustedAuthorities, TrustedAuthoritiesError,
 };
 use nameplate_evidence::subject::{AlternativeName, Certificate, KeyKind, Subject};
+use nameplate_evidence::{EvidenceError, Patience};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512, PKCS_ED25519,
@@ -85,9 +87,30 @@ fn trusting(roots: &[&CertificateDer<'_>]) -> CertificateVerifier {
         .map(|der| CertificateDer::from(der.to_vec()))
         .collect();
     CertificateVerifier {
-        authorities: TrustedAuthorities::from_der(roots).unwrap(),
+        trust: Trust::Bundle(TrustedAuthorities::from_der(roots).unwrap()),
         limits: ChainLimits::default(),
         cluster: None,
+        verify_client_ip: false,
+    }
+}
+
+/// Of a peer of which nothing else is known.
+trait Examine {
+    fn examined(&self, payload: &[u8], now: u64) -> Result<ExaminedChain, CertificateError>;
+}
+
+impl Examine for CertificateVerifier {
+    fn examined(&self, payload: &[u8], now: u64) -> Result<ExaminedChain, CertificateError> {
+        let patience = Patience::none();
+        self.examine(payload, now, &Surroundings::within(&patience))
+            .map_err(refused)
+    }
+}
+
+fn refused(error: EvidenceError) -> CertificateError {
+    match error {
+        EvidenceError::Certificate { source } => source,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -100,7 +123,7 @@ fn examined(
     change(&mut params);
     let leaf = params.signed_by(key, &*ROOT).unwrap();
     trusting(&[ROOT.der()])
-        .examine(&payload(&[leaf.der()]), NOW)
+        .examined(&payload(&[leaf.der()]), NOW)
         .map(|chain| chain.challenge(Nonce::new(NONCE)))
 }
 
@@ -322,7 +345,7 @@ fn rsa_keys_have_2048_bits_to_what_the_limit_says() {
     let examine = |most| {
         let mut verifier = trusting(&[ROOT.der()]);
         verifier.limits.max_rsa_bits = most;
-        verifier.examine(&payload(&[signed.der()]), NOW)
+        verifier.examined(&payload(&[signed.der()]), NOW)
     };
     assert!(examine(2048).is_ok());
     assert_eq!(
@@ -341,7 +364,7 @@ fn intermediates_are_counted_before_they_are_parsed() {
             .chain(std::iter::repeat_n(&junk, count))
             .collect();
         trusting(&[ROOT.der()])
-            .examine(&payload(&chain), NOW)
+            .examined(&payload(&chain), NOW)
             .map(|_| ())
     };
     assert!(examine(0).is_ok());
@@ -369,7 +392,7 @@ fn every_authority_on_every_path_is_reported() {
         .unwrap();
     let chain = payload(&[leaf.der(), by_first.der(), by_second.der()]);
     let count = |roots: &[&CertificateDer<'_>]| {
-        let chain = trusting(roots).examine(&chain, NOW).unwrap();
+        let chain = trusting(roots).examined(&chain, NOW).unwrap();
         format!("{:?}", chain.challenge(Nonce::new(NONCE)))
             .matches("Authority {")
             .count()
@@ -389,7 +412,7 @@ fn an_authority_has_to_be_one() {
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let leaf = leaf().signed_by(&key, &issuer).unwrap();
         trusting(&[issuer.der()])
-            .examine(&payload(&[leaf.der()]), NOW)
+            .examined(&payload(&[leaf.der()]), NOW)
             .map(|_| ())
     };
     assert!(examine(|_| {}).is_ok());
@@ -405,14 +428,14 @@ fn an_authority_has_to_be_one() {
     let leaf = leaf().signed_by(&key, &stranger).unwrap();
     let chain = payload(&[leaf.der(), stranger.der()]);
     assert_eq!(
-        reason(trusting(&[ROOT.der()]).examine(&chain, NOW)),
+        reason(trusting(&[ROOT.der()]).examined(&chain, NOW)),
         "chain_untrusted"
     );
-    assert!(trusting(&[stranger.der()]).examine(&chain, NOW).is_ok());
+    assert!(trusting(&[stranger.der()]).examined(&chain, NOW).is_ok());
     // Of the same name, with another key.
     let impostor = root("root");
     assert_eq!(
-        reason(trusting(&[impostor.der()]).examine(&payload(&[leaf.der()]), NOW)),
+        reason(trusting(&[impostor.der()]).examined(&payload(&[leaf.der()]), NOW)),
         "chain_untrusted"
     );
 }
@@ -430,7 +453,7 @@ fn hostile_chains_end_within_their_budget() {
     let roots: Vec<_> = (0..120).map(|_| root("loop")).collect();
     let roots: Vec<_> = roots.iter().map(|root| root.der()).collect();
     assert_eq!(
-        reason(trusting(&roots).examine(&payload(&chain), NOW)),
+        reason(trusting(&roots).examined(&payload(&chain), NOW)),
         "chain_too_costly"
     );
 }
@@ -439,7 +462,7 @@ fn hostile_chains_end_within_their_budget() {
 fn a_payload_is_a_list_of_base64() {
     let examine = |text: &str| {
         let error = trusting(&[ROOT.der()])
-            .examine(text.as_bytes(), NOW)
+            .examined(text.as_bytes(), NOW)
             .unwrap_err();
         (error.reason(), error.to_string())
     };
@@ -471,7 +494,7 @@ fn a_payload_is_a_list_of_base64() {
         .unwrap();
     let mut longer = leaf.der().to_vec();
     longer.push(0);
-    let error = trusting(&[ROOT.der()]).examine(&payload(&[&CertificateDer::from(longer)]), NOW);
+    let error = trusting(&[ROOT.der()]).examined(&payload(&[&CertificateDer::from(longer)]), NOW);
     assert_eq!(reason(error), "certificate_unreadable");
 }
 
@@ -511,7 +534,7 @@ fn what_go_decides_otherwise_is_decided_here() {
     let key = KeyPair::generate().unwrap();
     let authorities = |params: CertificateParams| {
         let own = params.self_signed(&key).unwrap();
-        let chain = trusting(&[own.der()]).examine(&payload(&[own.der()]), NOW);
+        let chain = trusting(&[own.der()]).examined(&payload(&[own.der()]), NOW);
         chain.map(|chain| format!("{chain:?}").matches("Authority {").count())
     };
     let pinned = |change: fn(&mut CertificateParams)| {
@@ -529,7 +552,7 @@ fn what_go_decides_otherwise_is_decided_here() {
     params.key_usages.clone_from(&both);
     assert_eq!(authorities(params).unwrap(), 1);
     let by_another = leaf().signed_by(&key, &*ROOT).unwrap();
-    let refused = trusting(&[by_another.der()]).examine(&payload(&[by_another.der()]), NOW);
+    let refused = trusting(&[by_another.der()]).examined(&payload(&[by_another.der()]), NOW);
     assert_eq!(reason(refused), "chain_untrusted");
 
     let authority = examined(&key, |params| {
@@ -556,19 +579,19 @@ fn no_changed_byte_of_a_certificate_goes_through() {
         .signed_by(&KeyPair::generate().unwrap(), &*ROOT)
         .unwrap();
     let verifier = trusting(&[ROOT.der()]);
-    assert!(verifier.examine(&payload(&[leaf.der()]), NOW).is_ok());
+    assert!(verifier.examined(&payload(&[leaf.der()]), NOW).is_ok());
     for at in 0..leaf.der().len() {
         for bit in [0x01, 0x80] {
             let mut changed = leaf.der().to_vec();
             changed[at] ^= bit;
             let changed = CertificateDer::from(changed);
-            let refused = verifier.examine(&payload(&[&changed]), NOW);
+            let refused = verifier.examined(&payload(&[&changed]), NOW);
             assert!(refused.is_err(), "byte {at}, bit {bit:#x}");
         }
     }
     for length in 0..leaf.der().len() {
         let cut = CertificateDer::from(leaf.der()[..length].to_vec());
-        let refused = verifier.examine(&payload(&[&cut]), NOW);
+        let refused = verifier.examined(&payload(&[&cut]), NOW);
         assert_eq!(reason(refused), "certificate_unreadable", "{length} bytes");
     }
 }
@@ -582,8 +605,241 @@ fn every_reason_stands_in_the_table_of_checks() {
         .skip(1)
         .filter_map(|rest| rest.split_once('"').map(|(reason, _)| reason))
         .collect();
-    assert_eq!(reasons.len(), 13);
+    assert_eq!(reasons.len(), 19);
     for reason in reasons {
         assert!(table.contains(&format!("`{reason}`")), "{reason}");
     }
+}
+
+#[test]
+fn an_answer_of_ours_proves_possession_with_every_kind_of_key() {
+    let kinds: [(&'static SignatureAlgorithm, KeyKind); 4] = [
+        (&PKCS_RSA_SHA256, KeyKind::Rsa),
+        (&PKCS_ECDSA_P256_SHA256, KeyKind::P256),
+        (&PKCS_ECDSA_P384_SHA384, KeyKind::P384),
+        (&PKCS_ECDSA_P521_SHA512, KeyKind::P521),
+    ];
+    for (algorithm, kind) in kinds {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let leaf = leaf().signed_by(&key, &*ROOT).unwrap();
+        let prover = || Prover::from_pem(leaf.pem().as_bytes(), key.serialize_pem().as_bytes());
+        let prover = prover().unwrap();
+        let verifier = trusting(&[ROOT.der()]);
+        let asked = || {
+            let chain = verifier.examined(&prover.payload(), NOW).unwrap();
+            chain.challenge(Nonce::new(NONCE))
+        };
+        let answer = |challenge: &Challenge| {
+            prover
+                .answer(&challenge.message(), Nonce::new(OWN))
+                .unwrap()
+        };
+        let challenge = asked();
+        let good = answer(&challenge);
+        let proven = challenge.answered(&good).unwrap();
+        let Subject::Certificate(certificate) = proven.subject() else {
+            panic!("{proven:?}");
+        };
+        assert_eq!(certificate.key, kind);
+
+        // The same answer to another nonce is nothing.
+        let chain = verifier.examined(&prover.payload(), NOW).unwrap();
+        let error = chain
+            .challenge(Nonce::new([8; NONCE_BYTES]))
+            .answered(&good)
+            .unwrap_err();
+        assert_eq!(error.reason(), "possession_unproven");
+        assert!(!format!("{prover:?}").contains(&key.serialize_pem()));
+    }
+}
+
+#[test]
+fn keys_are_read_in_each_form_that_openssl_writes() {
+    use p384::pkcs8::{EncodePrivateKey as _, LineEnding};
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
+    let leaf = leaf().signed_by(&key, &*ROOT).unwrap();
+    let secret = p384::SecretKey::from_pkcs8_der(&key.serialize_der()).unwrap();
+    let sec1 = pem_of("EC PRIVATE KEY", secret.to_sec1_der().unwrap().as_slice());
+    let pkcs8 = secret.to_pkcs8_pem(LineEnding::LF).unwrap().to_string();
+    for text in [sec1, pkcs8] {
+        assert!(Prover::from_pem(leaf.pem().as_bytes(), text.as_bytes()).is_ok());
+    }
+    let leaf = super_leaf(&RSA);
+    let pkcs1 = rsa::PrivateKey::from_pkcs8_der(&RSA.serialize_der()).unwrap();
+    let pkcs1 = rsa::pkcs1::EncodeRsaPrivateKey::to_pkcs1_der(&pkcs1).unwrap();
+    let text = pem_of("RSA PRIVATE KEY", pkcs1.as_bytes());
+    assert!(Prover::from_pem(leaf.as_bytes(), text.as_bytes()).is_ok());
+}
+
+fn super_leaf(key: &KeyPair) -> String {
+    leaf().signed_by(key, &*ROOT).unwrap().pem()
+}
+
+fn pem_of(label: &str, der: &[u8]) -> String {
+    let body = STANDARD.encode(der);
+    let lines: Vec<_> = body
+        .as_bytes()
+        .chunks(64)
+        .map(|line| std::str::from_utf8(line).unwrap())
+        .collect();
+    let lines = lines.join("\n");
+    format!("-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n")
+}
+
+#[test]
+fn a_key_that_is_not_the_certificates_is_refused_before_anything_is_sent() {
+    let key = KeyPair::generate().unwrap();
+    let leaf = super_leaf(&key);
+    let told = |certificate: &str, key: &str| {
+        let prover = Prover::from_pem(certificate.as_bytes(), key.as_bytes());
+        prover.unwrap_err().to_string()
+    };
+    let own = key.serialize_pem();
+    assert!(Prover::from_pem(leaf.as_bytes(), own.as_bytes()).is_ok());
+    let other = KeyPair::generate().unwrap().serialize_pem();
+    assert_eq!(
+        told(&leaf, &other),
+        "private key does not match the certificate's public key"
+    );
+    assert_eq!(
+        told(&leaf, &RSA.serialize_pem()),
+        "private key cannot be read as one of the certificate's kind"
+    );
+    assert_eq!(told(&leaf, &leaf), "no private key found in the file");
+    assert_eq!(told(&own, &own), "no certificates found in the file");
+    let edwards = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    assert_eq!(
+        told(&super_leaf(&edwards), &edwards.serialize_pem()),
+        "certificate has a key of an unsupported kind: Ed25519"
+    );
+
+    let prover = Prover::from_pem(leaf.as_bytes(), own.as_bytes()).unwrap();
+    let answer = |challenge: Value| {
+        let challenge = challenge.to_string();
+        prover
+            .answer(challenge.as_bytes(), Nonce::new(OWN))
+            .map(drop)
+    };
+    let nonce = STANDARD.encode(NONCE);
+    let arm = |nonce: &str| json!({"ecdsa_signature": {"nonce": nonce}, "rsa_signature": null});
+    assert!(answer(arm(&nonce)).is_ok());
+    for (wrong, kind) in [
+        (
+            json!({"rsa_signature": {"nonce": nonce}, "ecdsa_signature": null}),
+            true,
+        ),
+        (json!({}), true),
+        (arm("AAAA"), false),
+        (arm("?"), false),
+        (json!({"ecdsa_signature": {}}), false),
+        (json!({"ecdsa_signature": 1}), false),
+        (json!([]), false),
+    ] {
+        match answer(wrong.clone()).unwrap_err() {
+            ProverError::ChallengeKind => assert!(kind, "{wrong}"),
+            ProverError::ChallengeMalformed => assert!(!kind, "{wrong}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_peer_is_where_its_certificate_says() {
+    let key = KeyPair::generate().unwrap();
+    let leaf = leaf().signed_by(&key, &*ROOT).unwrap();
+    let verifier = CertificateVerifier {
+        verify_client_ip: true,
+        ..trusting(&[ROOT.der()])
+    };
+    let patience = Patience::none();
+    let from = |client_address| {
+        let surroundings = Surroundings {
+            client_address,
+            ..Surroundings::within(&patience)
+        };
+        verifier
+            .examine(&payload(&[leaf.der()]), NOW, &surroundings)
+            .map(drop)
+            .map_err(|error| error.reason())
+    };
+    assert_eq!(from(Some("192.0.2.7")), Ok(()));
+    assert_eq!(from(Some("::ffff:192.0.2.7")), Ok(()));
+    assert_eq!(from(Some("192.0.2.8")), Err("client_address_mismatch"));
+    assert_eq!(from(Some("node-7")), Err("client_address_unknown"));
+    assert_eq!(from(None), Err("client_address_unknown"));
+}
+
+#[derive(Debug)]
+struct Bundle(Vec<CertificateDer<'static>>);
+
+impl BundleSource for Bundle {
+    fn authorities(&self, _: &Patience) -> Result<TrustedAuthorities, BundleError> {
+        TrustedAuthorities::from_der(self.0.clone()).map_err(|error| BundleError(error.to_string()))
+    }
+}
+
+#[test]
+fn in_spiffe_mode_an_svid_of_the_trust_domain_below_the_prefix_is_evidence() {
+    let key = KeyPair::generate().unwrap();
+    let verifier = CertificateVerifier {
+        trust: Trust::Domain(SvidRule {
+            trust_domain: "example.org".to_owned(),
+            prefix: "/spire-exchange/".to_owned(),
+        }),
+        ..trusting(&[ROOT.der()])
+    };
+    let patience = Patience::none();
+    let proven = |uris: &[&str], bundle: Option<&dyn BundleSource>| {
+        let mut params = leaf();
+        params.subject_alt_names = uris
+            .iter()
+            .map(|uri| SanType::URI((*uri).try_into().unwrap()))
+            .collect();
+        let leaf = params.signed_by(&key, &*ROOT).unwrap();
+        let surroundings = Surroundings {
+            bundle,
+            ..Surroundings::within(&patience)
+        };
+        let prover = Prover::from_pem(leaf.pem().as_bytes(), key.serialize_pem().as_bytes());
+        let prover = prover.unwrap();
+        let chain = verifier
+            .examine(&prover.payload(), NOW, &surroundings)
+            .map_err(|error| error.reason())?;
+        let challenge = chain.challenge(Nonce::new(NONCE));
+        let answer = prover
+            .answer(&challenge.message(), Nonce::new(OWN))
+            .unwrap();
+        challenge
+            .answered(&answer)
+            .map(drop)
+            .map_err(|error| error.reason())
+    };
+    let bundle = Bundle(vec![ROOT.der().clone()]);
+    let svid = "spiffe://example.org/spire-exchange/rack/7";
+    let by = |uris: &[&str]| proven(uris, Some(&bundle));
+    assert_eq!(by(&[svid]), Ok(()));
+    assert_eq!(by(&[]), Err("svid_missing"));
+    assert_eq!(by(&[svid, svid]), Err("svid_missing"));
+    assert_eq!(
+        by(&["https://example.org/spire-exchange/a"]),
+        Err("svid_missing")
+    );
+    let foreign = "spiffe://example.org.evil/spire-exchange/rack/7";
+    assert_eq!(by(&[foreign]), Err("svid_foreign"));
+    assert_eq!(by(&["spiffe://example.org/rack/7"]), Err("svid_prefix"));
+    assert_eq!(
+        by(&["spiffe://example.org/spire-exchange/"]),
+        Err("svid_prefix")
+    );
+    assert_eq!(by(&["spiffe://example.org"]), Err("svid_prefix"));
+
+    // An empty bundle trusts nobody, and never the system's authorities.
+    let empty = Bundle(Vec::new());
+    assert_eq!(
+        proven(&[svid], Some(&empty)),
+        Err("trust_bundle_unavailable")
+    );
+    assert_eq!(proven(&[svid], None), Err("trust_bundle_unavailable"));
+    let other = Bundle(vec![root("other").der().clone()]);
+    assert_eq!(proven(&[svid], Some(&other)), Err("chain_untrusted"));
 }

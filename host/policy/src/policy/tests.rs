@@ -110,7 +110,7 @@ fn an_unknown_builtin_names_those_there_are() {
     let error = load("uid", serde_json::json!({})).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "there is no built-in policy `uid`; there are node, pod, template, thumbprint, uuid"
+        "there is no built-in policy `uid`; there are node, pod, subject, template, thumbprint, uuid"
     );
 }
 

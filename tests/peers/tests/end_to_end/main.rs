@@ -9,6 +9,7 @@
     reason = "a test that says what it left out, and how far it is"
 )]
 
+mod certificates;
 mod configuration;
 mod endings;
 mod identities;
@@ -58,6 +59,9 @@ fn in_a_real_spire() {
     identities::of_the_other_shape(&mut run, &subject);
     identities::of_service_accounts(&mut run);
     refusals::of_tokens(&mut run, &subject);
+    certificates::have_spires_ids(&mut run);
+    certificates::of_spires_own_authority(&mut run);
+    certificates::are_refused(&mut run);
     configuration::is_validated(&run, &subject);
     swaps::of_the_policy(&mut run, &subject);
     swaps::while_agents_attest_again(&mut run, &subject);

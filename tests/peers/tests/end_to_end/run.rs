@@ -104,6 +104,15 @@ impl Run {
         self.agent_loading("", "k8s_psat", cluster, token)
     }
 
+    /// Whatever attests certificates or shows one: SPIRE's own, or ours of `side`.
+    pub(crate) fn x509pop(&self, side: Option<&str>, data: &str) -> String {
+        let load = side.map(|side| self.load(side, "x509pop"));
+        format!(
+            "NodeAttestor \"x509pop\" {{\n{}plugin_data {{\n{data}\n}}\n}}\n",
+            load.unwrap_or_default()
+        )
+    }
+
     fn agent_loading(&self, load: &str, method: &str, cluster: &str, token: &str) -> String {
         // One for each token: an agent reads it whenever it attests.
         let mut digest = hex(token.as_bytes());

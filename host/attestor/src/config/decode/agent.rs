@@ -3,10 +3,12 @@
 use super::cluster::cluster_name;
 use super::reading::Reading;
 use super::table::{self, TableReader};
-use crate::agent::AgentConfig;
+use crate::agent::{AgentConfig, CertificateFiles, TokenSource};
 use crate::config::document::Node;
 use crate::config::problem::Problem;
 use crate::config::{PluginData, Problems, Source};
+use crate::error::chain;
+use crate::token_method::TokenMethod;
 use nameplate_evidence::Method;
 use std::path::Path;
 
@@ -27,30 +29,10 @@ pub(in crate::config) fn agent(
         &data.attestor,
         Some(0..0),
         document,
-        |table| {
-            let cluster = cluster(table, data.method);
-            let token_path = table
-                .string("token_path")
-                .map_or(AgentConfig::default_token_path(data.method), |path| {
-                    Path::new(path.value)
-                });
-            let send_uuid = match data.method {
-                Method::K8sSat => table.boolean("send_uuid").is_some_and(|send| send.value),
-                // It never had one.
-                Method::K8sPsat => false,
-            };
-            if let Some(entry) = table.entry("clusters") {
-                let problem = Problem::error(
-                    entry.key_span.clone(),
-                    "`clusters` is of the server's side, and this is the agent's",
-                );
-                table.note(problem.with_help("write `cluster = \"production\"`"));
-            }
-            Some(AgentConfig {
-                cluster: cluster?,
-                token_path: base.join(token_path),
-                send_uuid,
-            })
+        |table| match data.method {
+            Method::K8sSat => token(table, TokenMethod::K8sSat, base).map(AgentConfig::Token),
+            Method::K8sPsat => token(table, TokenMethod::K8sPsat, base).map(AgentConfig::Token),
+            Method::X509Pop => certificate(table, base).map(AgentConfig::Certificate),
         },
     );
     let (list, _) = reading.finish();
@@ -61,12 +43,66 @@ pub(in crate::config) fn agent(
     }
 }
 
+fn token(table: &mut TableReader<'_, '_>, method: TokenMethod, base: &Path) -> Option<TokenSource> {
+    let cluster = cluster(table, method);
+    let token_path = table
+        .string("token_path")
+        .map_or(TokenSource::default_token_path(method), |path| {
+            Path::new(path.value)
+        });
+    let send_uuid = match method {
+        TokenMethod::K8sSat => table.boolean("send_uuid").is_some_and(|send| send.value),
+        // It never had one.
+        TokenMethod::K8sPsat => false,
+    };
+    if let Some(entry) = table.entry("clusters") {
+        let problem = Problem::error(
+            entry.key_span.clone(),
+            "`clusters` is of the server's side, and this is the agent's",
+        );
+        table.note(problem.with_help("write `cluster = \"production\"`"));
+    }
+    Some(TokenSource {
+        cluster: cluster?,
+        token_path: base.join(token_path),
+        send_uuid,
+    })
+}
+
+/// The files are read here too, as SPIRE does: what will not attest is better
+/// known now.
+fn certificate(table: &mut TableReader<'_, '_>, base: &Path) -> Option<CertificateFiles> {
+    let mut required = |key: &'static str| {
+        if !table.has(key) {
+            let place = table.place();
+            table.note(Problem::error(place, format!("{key} is required")));
+        }
+        table.string(key).map(|path| base.join(path.value))
+    };
+    let private_key = required("private_key_path");
+    let certificate = required("certificate_path");
+    let intermediates = table
+        .string("intermediates_path")
+        .map(|path| base.join(path.value));
+    let files = CertificateFiles {
+        private_key: private_key?,
+        certificate: certificate?,
+        intermediates,
+    };
+    if let Err(error) = files.load() {
+        let place = table.place();
+        table.note(Problem::error(place, chain(&error)));
+        return None;
+    }
+    Some(files)
+}
+
 /// In SPIRE's words, which differ by method.
-fn cluster(table: &mut TableReader<'_, '_>, method: Method) -> Option<String> {
+fn cluster(table: &mut TableReader<'_, '_>, method: TokenMethod) -> Option<String> {
     if !table.has("cluster") {
         let text = match method {
-            Method::K8sSat => "configuration missing cluster",
-            Method::K8sPsat => "missing required cluster block",
+            TokenMethod::K8sSat => "configuration missing cluster",
+            TokenMethod::K8sPsat => "missing required cluster block",
         };
         let place = table.place();
         let help = "write `cluster = \"production\"`, as the server's `clusters` names it";

@@ -1,21 +1,32 @@
 //! One table under `attestors`: an evidence method under a name.
 
+use super::certificates;
 use super::cluster;
 use super::policy::naming;
 use super::reading::Reading;
 use super::table::{self, TableReader};
 use crate::config::document::Entry;
 use crate::config::problem::{Problem, quoted};
-use crate::config::{AttestorConfig, ClusterConfig, MAX_CLUSTERS, NamingConfig, PolicyPlace};
+use crate::config::{
+    AttestorConfig, ClusterConfig, MAX_CLUSTERS, NamingConfig, PolicyPlace, TrustConfig,
+};
 use crate::envelope::Envelope;
 use crate::error::chain;
 use crate::namespace::AttestorName;
 use crate::spiffe_id::TrustDomain;
+use crate::token_method::TokenMethod;
 use nameplate_evidence::Method;
+use nameplate_evidence::certificates::CertificateVerifier;
 use nameplate_policy::{Limits, PolicySource};
 
 /// Every method there is, for messages.
-const METHODS: &str = "`k8s_sat` and `k8s_psat`";
+const METHODS: &str = "`k8s_sat`, `k8s_psat` and `x509pop`";
+
+/// What peers prove themselves with, as far as it is read before the policy.
+enum Proof {
+    Token(TokenMethod),
+    Certificate(Option<CertificateVerifier>),
+}
 
 /// Reads the attestor `entry`. Its method is `declared` somewhere else, or
 /// said by its `type` or its name.
@@ -44,13 +55,24 @@ pub(super) fn attestor(
             table.accept_rest();
             return None;
         };
-        let default = default_naming(
-            method,
-            PolicyPlace {
-                policy: place,
-                ..PolicyPlace::default()
-            },
-        );
+        let place = PolicyPlace {
+            policy: place,
+            ..PolicyPlace::default()
+        };
+        let (default, proof) = match method {
+            Method::K8sSat => (
+                default_naming(method, place),
+                Proof::Token(TokenMethod::K8sSat),
+            ),
+            Method::K8sPsat => (
+                default_naming(method, place),
+                Proof::Token(TokenMethod::K8sPsat),
+            ),
+            Method::X509Pop => {
+                let read = certificates::x509pop(table, trust_domain, place, &entry.key);
+                (read.naming, Proof::Certificate(read.verifier))
+            }
+        };
         let least_id_bytes = trust_domain.map_or(1, |trust_domain| {
             // The shortest ID has one segment of one character.
             format!("spiffe://{trust_domain}/spire/agent/{}/x", entry.key).len()
@@ -68,14 +90,19 @@ pub(super) fn attestor(
             let place = table.place();
             table.note(Problem::error(place, text).with_help("raise `envelope.max_id_bytes`"));
         }
-        let one_time_tokens = one_time_tokens(table, method);
-        let clusters = clusters(table, method, &naming, least_id_bytes);
+        let (one_time_tokens, trust) = match proof {
+            Proof::Certificate(verifier) => (false, verifier.map(TrustConfig::Certificates)),
+            Proof::Token(method) => (
+                one_time_tokens(table, method),
+                clusters(table, method, &naming, least_id_bytes).map(TrustConfig::Clusters),
+            ),
+        };
         Some(AttestorConfig {
             name: name?,
             method,
             naming,
             one_time_tokens,
-            clusters: clusters?,
+            trust: trust?,
         })
     })
     .flatten()
@@ -104,31 +131,40 @@ fn method(table: &mut TableReader<'_, '_>, name: &str) -> Option<Method> {
 }
 
 /// How a method names peers when the configuration does not say: as SPIRE does.
-fn default_naming(method: Method, place: PolicyPlace) -> NamingConfig {
+pub(super) fn default_naming(method: Method, place: PolicyPlace) -> NamingConfig {
+    let (policy, settings) = match method {
+        // SPIRE's selectors, whatever else a bound token proves.
+        Method::K8sSat => (
+            "uuid",
+            serde_json::json!({"selectors": ["cluster", "agent_ns", "agent_sa"]}),
+        ),
+        Method::K8sPsat => ("node", serde_json::json!({})),
+        Method::X509Pop => ("thumbprint", serde_json::json!({"source": "fingerprint"})),
+    };
+    builtin(policy, settings, place)
+}
+
+/// The naming by a built-in policy, within the default bounds.
+pub(super) fn builtin(
+    policy: &str,
+    settings: serde_json::Value,
+    place: PolicyPlace,
+) -> NamingConfig {
     NamingConfig {
-        source: match method {
-            Method::K8sSat => PolicySource::Builtin("uuid".to_owned()),
-            Method::K8sPsat => PolicySource::Builtin("node".to_owned()),
-        },
+        source: PolicySource::Builtin(policy.to_owned()),
         digest: None,
-        settings: match method {
-            // SPIRE's, whatever else a bound token proves.
-            Method::K8sSat => serde_json::json!({
-                "selectors": ["cluster", "agent_ns", "agent_sa"],
-            }),
-            Method::K8sPsat => serde_json::json!({}),
-        },
+        settings,
         envelope: Envelope::default(),
         limits: Limits::default(),
         place,
     }
 }
 
-fn one_time_tokens(table: &mut TableReader<'_, '_>, method: Method) -> bool {
+fn one_time_tokens(table: &mut TableReader<'_, '_>, method: TokenMethod) -> bool {
     let Some(once) = table.boolean("one_time_tokens") else {
         return false;
     };
-    if once.value && method.can_reattest() {
+    if once.value && Method::from(method).can_reattest() {
         let text = format!(
             "`one_time_tokens` keeps agents of `{method}` from attesting again, which they do \
              with the token that they have"
@@ -141,14 +177,14 @@ fn one_time_tokens(table: &mut TableReader<'_, '_>, method: Method) -> bool {
 
 fn clusters(
     table: &mut TableReader<'_, '_>,
-    method: Method,
+    method: TokenMethod,
     naming: &NamingConfig,
     least_id_bytes: usize,
 ) -> Option<Vec<ClusterConfig>> {
     let written = table.map("clusters");
     let entries = written.unwrap_or_default();
     let place = table.place();
-    if method == Method::K8sPsat && entries.is_empty() && !table.has("clusters") {
+    if method == TokenMethod::K8sPsat && entries.is_empty() && !table.has("clusters") {
         // SPIRE takes it, so an operator may have it.
         let text = "no cluster is configured: no agent will attest";
         table.note(Problem::warning(place, text));

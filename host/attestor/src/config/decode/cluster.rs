@@ -12,9 +12,10 @@ use crate::config::problem::{Problem, quoted};
 use crate::config::{ClusterConfig, MAX_LEEWAY, NamingConfig};
 use crate::error::chain;
 use crate::spiffe_id::PathSegment;
+use crate::token_method::TokenMethod;
 use nameplate_evidence::{
     AllowedServiceAccount, Binding, Cluster, KeySet, LocalProof, MAX_KEY_FILE_BYTES,
-    MalformedServiceAccount, Method, Proof, ReviewProof, TrustedKeys, thumbprint_of_pem,
+    MalformedServiceAccount, Proof, ReviewProof, TrustedKeys, thumbprint_of_pem,
 };
 use std::error::Error;
 use std::ops::Range;
@@ -28,7 +29,7 @@ const DEFAULT_LEEWAY: Duration = Duration::from_secs(5 * 60);
 pub(super) fn cluster(
     reading: &mut Reading,
     entry: &Entry,
-    method: Method,
+    method: TokenMethod,
     attestor: &NamingConfig,
     least_id_bytes: usize,
 ) -> Option<ClusterConfig> {
@@ -61,18 +62,18 @@ pub(super) fn cluster(
             .duration("leeway", Duration::ZERO..=MAX_LEEWAY)
             .map_or(DEFAULT_LEEWAY, |leeway| leeway.value);
         let allow_unexpiring_tokens = match method {
-            Method::K8sSat => allow_unexpiring_tokens(table, name),
+            TokenMethod::K8sSat => allow_unexpiring_tokens(table, name),
             // A projected token ends.
-            Method::K8sPsat => false,
+            TokenMethod::K8sPsat => false,
         };
-        let by_pod = (method == Method::K8sPsat)
+        let by_pod = (method == TokenMethod::K8sPsat)
             .then(|| verification::naming_by_pod(table, attestor))
             .flatten();
         let base = by_pod.as_ref().unwrap_or(attestor);
         let naming = naming(table, base, None, least_id_bytes).or(by_pod);
         let binding = match method {
-            Method::K8sSat => Binding::Any,
-            Method::K8sPsat => verification::binding(table, name, api.clone()),
+            TokenMethod::K8sSat => Binding::Any,
+            TokenMethod::K8sPsat => verification::binding(table, name, api.clone()),
         };
         table.renamed("service_account_whitelist", "service_account_allow_list");
         // Every key has been asked for by now: only then may one be unknown.
@@ -119,7 +120,7 @@ pub(super) fn cluster_name(
 }
 
 /// The keys that a cluster's tokens are verified with, from exactly one place.
-fn keys(table: &mut TableReader<'_, '_>, name: &str, method: Method) -> Option<TrustedKeys> {
+fn keys(table: &mut TableReader<'_, '_>, name: &str, method: TokenMethod) -> Option<TrustedKeys> {
     let discovery = table
         .boolean("oidc_discovery")
         .is_some_and(|discovery| discovery.value);
@@ -230,10 +231,10 @@ fn allowed(table: &mut TableReader<'_, '_>, name: &str) -> Option<Vec<AllowedSer
     })
 }
 
-fn issuer(table: &mut TableReader<'_, '_>, method: Method, name: &str) -> Option<String> {
+fn issuer(table: &mut TableReader<'_, '_>, method: TokenMethod, name: &str) -> Option<String> {
     let help = "write the API server's `--service-account-issuer`, such as \
                 `issuer = \"https://kubernetes.default.svc.cluster.local\"`";
-    if !table.has("issuer") && method == Method::K8sPsat {
+    if !table.has("issuer") && method == TokenMethod::K8sPsat {
         let place = table.place();
         let text = format!("cluster {} has no `issuer`", quoted(name));
         table.note(Problem::error(place, text).with_help(help));
@@ -250,13 +251,13 @@ fn issuer(table: &mut TableReader<'_, '_>, method: Method, name: &str) -> Option
 
 fn audience(
     table: &mut TableReader<'_, '_>,
-    method: Method,
+    method: TokenMethod,
     name: &str,
     review: bool,
 ) -> Vec<String> {
     let example = "spire-server";
     let help = format!("write `audience = [{example:?}]`");
-    if !table.has("audience") && method == Method::K8sPsat {
+    if !table.has("audience") && method == TokenMethod::K8sPsat {
         // SPIRE's default.
         return vec![example.to_owned()];
     }

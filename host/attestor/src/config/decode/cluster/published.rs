@@ -4,7 +4,8 @@ use super::super::table::TableReader;
 use super::load;
 use crate::config::problem::{Problem, quoted};
 use crate::error::chain;
-use nameplate_evidence::{Method, TrustedKeys};
+use crate::token_method::TokenMethod;
+use nameplate_evidence::TrustedKeys;
 use nameplate_kubernetes::{KeyLocation, Published, PublishedKeys};
 use std::convert::Infallible;
 use std::path::Path;
@@ -24,11 +25,11 @@ const RETRY: Duration = Duration::from_secs(10);
 pub(super) fn keys(
     table: &mut TableReader<'_, '_>,
     name: &str,
-    method: Method,
+    method: TokenMethod,
     discovery: bool,
 ) -> Option<TrustedKeys> {
     let (location, place) = if discovery {
-        if !table.has("issuer") && method == Method::K8sSat {
+        if !table.has("issuer") && method == TokenMethod::K8sSat {
             // `k8s_psat` has to have one however its keys are found.
             let place = table.place();
             let text = format!(

@@ -5,7 +5,8 @@ use super::super::table::TableReader;
 use crate::config::NamingConfig;
 use crate::config::problem::{Problem, quoted};
 use crate::error::chain;
-use nameplate_evidence::{Binding, ClusterApi, Lookup, Method};
+use crate::token_method::TokenMethod;
+use nameplate_evidence::{Binding, ClusterApi, Lookup};
 use nameplate_kubernetes::{Access, ApiServer};
 use nameplate_policy::PolicySource;
 use std::path::Path;
@@ -13,13 +14,13 @@ use std::sync::Arc;
 
 /// Whether tokens are reviewed by the API server: SPIRE's way with `k8s_psat`,
 /// and with `k8s_sat` where it is asked for. None when that cannot be told.
-pub(super) fn is_by_review(table: &mut TableReader<'_, '_>, method: Method) -> Option<bool> {
+pub(super) fn is_by_review(table: &mut TableReader<'_, '_>, method: TokenMethod) -> Option<bool> {
     let key = match method {
-        Method::K8sSat => {
+        TokenMethod::K8sSat => {
             let review = table.boolean("use_token_review_api_validation");
             return Some(review.is_some_and(|review| review.value));
         }
-        Method::K8sPsat => "verification",
+        TokenMethod::K8sPsat => "verification",
     };
     if !table.has(key) {
         return Some(true);
@@ -40,14 +41,14 @@ pub(super) fn is_by_review(table: &mut TableReader<'_, '_>, method: Method) -> O
 /// The API server, where it is asked anything.
 pub(super) fn api(
     table: &mut TableReader<'_, '_>,
-    method: Method,
+    method: TokenMethod,
     name: &str,
     review: bool,
 ) -> Option<Arc<dyn ClusterApi>> {
-    let lookup = method == Method::K8sPsat
+    let lookup = method == TokenMethod::K8sPsat
         && !review
         && table.boolean("lookup").is_some_and(|lookup| lookup.value);
-    if review && method == Method::K8sPsat && table.has("lookup") {
+    if review && method == TokenMethod::K8sPsat && table.has("lookup") {
         let looked_up = table.boolean("lookup");
         if let Some(no) = looked_up.filter(|lookup| !lookup.value) {
             let text = "`lookup = false` needs `verification = \"local\"`: a review always looks \
@@ -92,10 +93,10 @@ pub(super) fn api(
 
 /// A review needs no keys, and an operator who gives some may think that they
 /// are looked at.
-pub(super) fn no_keys(table: &mut TableReader<'_, '_>, method: Method, name: &str) {
+pub(super) fn no_keys(table: &mut TableReader<'_, '_>, method: TokenMethod, name: &str) {
     let help = match method {
-        Method::K8sSat => "it is used without `use_token_review_api_validation`",
-        Method::K8sPsat => "`verification = \"local\"` uses it",
+        TokenMethod::K8sSat => "it is used without `use_token_review_api_validation`",
+        TokenMethod::K8sPsat => "`verification = \"local\"` uses it",
     };
     for key in [
         "service_account_key_file",
