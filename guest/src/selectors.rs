@@ -160,12 +160,10 @@ fn of_certificate(certificate: &Certificate, trust_domain: &str, keep: Keep) -> 
 /// two with one key the later counts.
 fn of_names(certificate: &Certificate, trust_domain: &str, selectors: &mut Vec<String>) {
     let prefix = ["x509pop://", trust_domain, "/"].concat();
-    let written = |name| match name {
-        &AlternativeName::Uri(ref uri) => uri.strip_prefix(prefix.as_str())?.split_once('/'),
-        _ => None,
-    };
     let mut pairs: Vec<(&str, &str)> = Vec::new();
-    for (key, value) in certificate.alternative_names.iter().filter_map(written) {
+    let written = certificate.alternative_names.iter().filter_map(uri);
+    for (key, value) in written.filter_map(|uri| uri.strip_prefix(prefix.as_str())?.split_once('/'))
+    {
         if key.is_empty() || value.is_empty() {
             continue;
         }
@@ -174,6 +172,13 @@ fn of_names(certificate: &Certificate, trust_domain: &str, selectors: &mut Vec<S
     }
     for (key, value) in pairs {
         selectors.push(["san:", key, ":", value].concat());
+    }
+}
+
+fn uri(name: &AlternativeName) -> Option<&str> {
+    match name {
+        AlternativeName::Uri(uri) => Some(uri),
+        AlternativeName::Dns(_) | AlternativeName::Ip(_) | AlternativeName::Email(_) => None,
     }
 }
 

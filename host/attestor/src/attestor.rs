@@ -120,6 +120,7 @@ impl Attestor {
                     Proven::Chain(chain) => {
                         let challenge =
                             chain.challenge(Nonce::random().ok_or(AttestError::NoRandomness)?);
+                        let challenge = Box::new(challenge);
                         return Ok(Step::Challenged(Challenged { current, challenge }));
                     }
                 }

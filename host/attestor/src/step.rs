@@ -29,7 +29,7 @@ pub enum Step {
 #[must_use = "nothing is proven before the challenge is answered"]
 pub struct Challenged {
     pub(crate) current: Arc<Numbered>,
-    pub(crate) challenge: Challenge,
+    pub(crate) challenge: Box<Challenge>,
 }
 
 impl Challenged {

@@ -2,6 +2,7 @@
 //! them.
 
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test; clippy's own exemption covers `#[test]` functions only"
 )]

@@ -96,7 +96,7 @@ pub fn derive(naming: &Naming, facts: &Facts) -> Result<Derivation, Denial> {
 fn only_dns(certificate: &Certificate) -> Option<&str> {
     only(certificate, |name| match name {
         AlternativeName::Dns(name) => Some(name),
-        _ => None,
+        AlternativeName::Uri(_) | AlternativeName::Ip(_) | AlternativeName::Email(_) => None,
     })
 }
 
@@ -105,7 +105,7 @@ fn only_dns(certificate: &Certificate) -> Option<&str> {
 fn svid_path<'f>(certificate: &'f Certificate, facts: &Facts, naming: &Naming) -> Option<&'f str> {
     let uri = only(certificate, |name| match name {
         AlternativeName::Uri(uri) => Some(uri),
-        _ => None,
+        AlternativeName::Dns(_) | AlternativeName::Ip(_) | AlternativeName::Email(_) => None,
     })?;
     uri.strip_prefix("spiffe://")?
         .strip_prefix(facts.trust_domain.as_str())?
@@ -135,6 +135,8 @@ nameplate_guest::export!(derive, settings = Naming);
 
 #[cfg(test)]
 mod tests {
+    use core::slice;
+
     use nameplate_guest::testing;
 
     use super::*;
@@ -200,10 +202,13 @@ mod tests {
         let of = |prefix, names: &[AlternativeName]| named(From::Svid, prefix, with(names));
         let svid = uri("spiffe://example.org/spire-exchange/rack/7");
         assert_eq!(
-            of(Some("/spire-exchange/"), &[svid.clone()]).unwrap(),
+            of(Some("/spire-exchange/"), slice::from_ref(&svid)).unwrap(),
             "rack/7"
         );
-        assert_eq!(of(None, &[svid.clone()]).unwrap(), "spire-exchange/rack/7");
+        assert_eq!(
+            of(None, slice::from_ref(&svid)).unwrap(),
+            "spire-exchange/rack/7"
+        );
         for (prefix, names, code) in [
             (Some("/other/"), vec![svid.clone()], "name-absent"),
             (

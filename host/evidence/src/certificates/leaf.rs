@@ -38,16 +38,15 @@ pub(super) fn rsa_bits(certificate: &Certificate) -> Result<Option<u32>, x509_ce
         .transpose()
 }
 
-/// The kind of a key that can prove itself.
-pub(super) fn key_kind(key: &SubjectPublicKeyInfoOwned) -> Result<KeyKind, CertificateError> {
-    let unsupported = |kind: String| CertificateError::KeyUnsupported { kind };
+/// The kind of a key that can prove itself; of another, what it is called.
+pub(super) fn key_kind(key: &SubjectPublicKeyInfoOwned) -> Result<KeyKind, String> {
     match (key.algorithm.oid, curve(key)) {
         (RSA_ENCRYPTION, _) => Ok(KeyKind::Rsa),
         (EC_PUBLIC_KEY, Some(curve)) => {
-            public_key::on_curve(curve).ok_or_else(|| unsupported(public_key::name(curve)))
+            public_key::on_curve(curve).ok_or_else(|| public_key::name(curve))
         }
-        (EC_PUBLIC_KEY, None) => Err(unsupported("EC without a named curve".to_owned())),
-        (other, _) => Err(unsupported(public_key::name(other))),
+        (EC_PUBLIC_KEY, None) => Err("EC without a named curve".to_owned()),
+        (other, _) => Err(public_key::name(other)),
     }
 }
 

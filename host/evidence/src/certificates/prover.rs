@@ -112,7 +112,7 @@ impl Prover {
             .find(|block| block.is_private_key())
             .ok_or(ProverError::NoKey)?
             .der()?;
-        Self::new(leaf, &key).map(|key| Self { certificates, key })
+        PrivateKey::to(leaf, &key).map(|key| Self { certificates, key })
     }
 
     /// The same, with the certificates of a PEM file behind those there are.
@@ -122,22 +122,6 @@ impl Prover {
     pub fn with_intermediates(mut self, file: &[u8]) -> Result<Self, ProverError> {
         self.certificates.extend(der_of(file)?);
         Ok(self)
-    }
-
-    fn new(leaf: &[u8], key: &[u8]) -> Result<PrivateKey, ProverError> {
-        let leaf =
-            x509_cert::Certificate::from_der(leaf).map_err(ProverError::CertificateUnreadable)?;
-        let public = leaf.tbs_certificate().subject_public_key_info();
-        let kind = super::leaf::key_kind(public).map_err(|error| match error {
-            super::CertificateError::KeyUnsupported { kind } => ProverError::KeyUnsupported(kind),
-            other => ProverError::KeyUnsupported(other.to_string()),
-        })?;
-        let key = PrivateKey::of(kind, key).ok_or(ProverError::KeyUnreadable)?;
-        if key.public() == public.subject_public_key.raw_bytes() {
-            Ok(key)
-        } else {
-            Err(ProverError::KeyMismatch)
-        }
     }
 
     /// What is sent first.
@@ -212,6 +196,20 @@ impl fmt::Debug for Prover {
 }
 
 impl PrivateKey {
+    /// The key in `key`, which has to be that of the certificate `leaf`.
+    fn to(leaf: &[u8], key: &[u8]) -> Result<Self, ProverError> {
+        let leaf =
+            x509_cert::Certificate::from_der(leaf).map_err(ProverError::CertificateUnreadable)?;
+        let public = leaf.tbs_certificate().subject_public_key_info();
+        let kind = super::leaf::key_kind(public).map_err(ProverError::KeyUnsupported)?;
+        let key = Self::of(kind, key).ok_or(ProverError::KeyUnreadable)?;
+        if key.public() == public.subject_public_key.raw_bytes() {
+            Ok(key)
+        } else {
+            Err(ProverError::KeyMismatch)
+        }
+    }
+
     /// From PKCS#8 (RFC 5958), PKCS#1 (RFC 8017 §A.1.2) or SEC 1 (RFC 5915).
     fn of(kind: KeyKind, der: &[u8]) -> Option<Self> {
         let ecdsa = |algorithm: &'static EcdsaSigningAlgorithm| {

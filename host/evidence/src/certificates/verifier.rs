@@ -121,7 +121,7 @@ impl CertificateVerifier {
         }
         let tbs = certificate.tbs_certificate();
         let key = tbs.subject_public_key_info();
-        let kind = leaf::key_kind(key)?;
+        let kind = leaf::key_kind(key).map_err(|kind| CertificateError::KeyUnsupported { kind })?;
         let (not_before, not_after) = leaf::times(tbs.validity());
         Ok(ExaminedChain {
             subject: Certificate {

@@ -179,7 +179,8 @@ pub(crate) fn of_spires_own_authority(run: &mut Run) {
         }
         run.heard(&(spire.said() + &spire.metrics()));
     }
-    assert_eq!(given[0], given[1]);
+    let [stock, ours]: [Agent; 2] = given.try_into().unwrap();
+    assert_eq!(ours, stock);
 }
 
 /// By our server, in the words that an agent reads.
