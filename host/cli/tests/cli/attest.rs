@@ -321,38 +321,23 @@ fn no_part_of_a_token_is_ever_printed() {
     }
 }
 
-/// A certificate and key of an authority whose PEM is `ca.pem`.
-fn certificate(place: &Place) -> String {
-    use rcgen::{
-        BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
-        KeyUsagePurpose,
-    };
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    let root = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "node-7");
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    let leaf = params.signed_by(&key, &root).unwrap();
-    place.write("ca.pem", &root.pem());
-    place.write("node.pem", &leaf.pem());
-    place.write("node.key", &key.serialize_pem());
-    place.write("other.key", &KeyPair::generate().unwrap().serialize_pem());
+/// A place that has a certificate, and an attestor for it.
+fn by_certificate() -> Place {
+    let place = Place::new();
+    place.issue();
     place.write(
         "x509pop.toml",
         "trust_domain = \"example.org\"\n[attestors.x509pop]\nca_bundle_path = \"ca.pem\"\n\
          policy = { source = \"builtin:subject\", settings = { selectors = [\"subject\"] } }\n\
          limits = { deadline = \"30s\" }\n",
     );
-    key.serialize_pem()
+    place
 }
 
 #[test]
 fn a_certificate_and_its_key_answer_the_challenge() {
-    let place = Place::new();
-    let key = certificate(&place);
+    let place = by_certificate();
+    let key = place.read("node.key");
     let attest = "attest --config x509pop.toml --certificate node.pem --key";
     let run = place.run(&format!("{attest} node.key")).exits(0);
     assert_eq!(
@@ -388,8 +373,7 @@ fn a_certificate_and_its_key_answer_the_challenge() {
 
 #[test]
 fn a_certificate_has_a_key_and_no_cluster() {
-    let place = Place::new();
-    certificate(&place);
+    let place = by_certificate();
     let run = place.run("attest --config x509pop.toml --certificate node.pem");
     assert_eq!(run.code, 2);
     let both = "attest --config x509pop.toml --certificate node.pem --key node.key \

@@ -1,6 +1,7 @@
 //! The plugin as SPIRE sees it: every RPC, and every way it ends.
 
 mod agent;
+mod challenge;
 mod host;
 
 use crate::support::{Place, nameplate, nameplate_in};

@@ -5,6 +5,9 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -108,6 +111,24 @@ impl Place {
 
     pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path().join(name), text).unwrap();
+    }
+
+    /// A certificate `node.pem` with `node.key`, and `ca.pem` of the authority
+    /// that signed it. `other.key` is nobody's.
+    pub(crate) fn issue(&self) {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let root = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "node-7");
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        let leaf = params.signed_by(&key, &root).unwrap();
+        self.write("ca.pem", &root.pem());
+        self.write("node.pem", &leaf.pem());
+        self.write("node.key", &key.serialize_pem());
+        self.write("other.key", &KeyPair::generate().unwrap().serialize_pem());
     }
 
     pub(crate) fn read(&self, name: &str) -> String {

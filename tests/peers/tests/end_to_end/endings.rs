@@ -45,8 +45,18 @@ pub(crate) fn of_the_plugin(run: &mut Run, subject: &Subject) {
     drop(agent);
     let status = spire.process().stop();
     assert!(status.success(), "{status}");
-    // Killed, it had no time to take its own along.
     assert_eq!(sockets(&at, "plugin"), Vec::<String>::new());
+    run.heard(&spire.said());
+    // Killed, it had no time to take its own along; the next start does.
+    let left = sockets(&at, "nameplate-");
+    assert_eq!(left.len(), 1);
+    let server = run.our_server(PSAT, &subject.local);
+    let mut spire = run.spire_again("SPIRE is started anew", &server);
+    let now = sockets(&at, "nameplate-");
+    assert_eq!(now.len(), 1);
+    assert_ne!(now, left);
+    assert!(spire.process().stop().success());
+    assert_eq!(sockets(&at, "nameplate-"), Vec::<String>::new());
     run.heard(&spire.said());
 }
 

@@ -150,6 +150,12 @@ impl Run {
         Spire::start(&self.bin, &work, agent_ttl, server)
     }
 
+    /// A SPIRE where the last one was.
+    pub(crate) fn spire_again(&mut self, step: &str, server: &str) -> Spire {
+        eprintln!("- {step}");
+        Spire::start(&self.bin, &self.at_spire(), AGENT_TTL, server)
+    }
+
     /// Keeps what was said, to be searched at the end.
     pub(crate) fn heard(&mut self, said: &str) {
         self.said.push_str(said);

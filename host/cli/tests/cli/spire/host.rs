@@ -5,6 +5,7 @@ use crate::support::{Place, claims, token};
 use hyper_util::rt::TokioIo;
 use nameplate_spire::proto::agent_nodeattestor::node_attestor_client::NodeAttestorClient as AidClient;
 use nameplate_spire::proto::agent_nodeattestor::payload_or_challenge_response::Data;
+use nameplate_spire::proto::agent_nodeattestor::{Challenge, PayloadOrChallengeResponse as Said};
 use nameplate_spire::proto::agentstore::agent_store_server::{AgentStore, AgentStoreServer};
 use nameplate_spire::proto::agentstore::{GetAgentInfoRequest, GetAgentInfoResponse};
 use nameplate_spire::proto::config::config_client::ConfigClient;
@@ -292,6 +293,14 @@ impl Host {
             panic!("no payload: {first:?}");
         };
         Ok((payload, soon(answers.message()).await?.is_none()))
+    }
+
+    /// Opens the agent's stream, as spire-agent does for a challenge.
+    pub(super) async fn aid_open(&self) -> (mpsc::Sender<Challenge>, Streaming<Said>) {
+        let (send, challenges) = mpsc::channel(1);
+        let mut attestor = AidClient::new(self.channel.clone());
+        let answers = soon(attestor.aid_attestation(ReceiverStream::new(challenges))).await;
+        (send, answers.unwrap().into_inner())
     }
 
     /// Waits until the log has a line with `words`.
