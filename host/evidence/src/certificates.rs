@@ -22,7 +22,7 @@
 //! | leaf and intermediates are X.509 v3 certificates in DER | `certificate_unreadable` |
 //! | no RSA key is larger than allowed, or smaller than 2,048 bits | `key_size` |
 //! | a path leads to an authority, all of it valid at the time given (RFC 5280 §6) | `chain_untrusted` |
-//! | authorities may sign certificates (RFC 5280 §4.2.1.3) | `chain_untrusted` |
+//! | authorities are some, may sign certificates, and have no more below them than they may (RFC 5280 §4.2.1.3, §4.2.1.9) | `chain_untrusted` |
 //! | path building ends within its budget | `chain_too_costly` |
 //! | the peer's address is one of the leaf's, where that is asked for | `client_address_unknown`, `client_address_mismatch` |
 //! | the leaf's key usage has `digitalSignature` | `key_usage` |
@@ -38,7 +38,7 @@
 //!
 //! | certificate | Go | here |
 //! |---|---|---|
-//! | a leaf that is itself in the bundle | accepted, without an authority | refused: what is trusted is who signs. One that is signed by itself and may sign certificates too is its own authority |
+//! | a leaf that is itself in the bundle | accepted, without an authority | refused: what is trusted is who signs |
 //! | a leaf that is an authority (`CA:TRUE`) | accepted | refused |
 //! | a validity that begins before 1970 | accepted | refused: it cannot be read |
 //! | a name in TeletexString, BMPString or UniversalString | read | left out |

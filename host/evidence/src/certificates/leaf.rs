@@ -7,10 +7,11 @@ use crate::public_key::{self, EC_PUBLIC_KEY, RSA_ENCRYPTION, modulus_bits};
 use crate::subject::{AlternativeName, DistinguishedName, KeyKind};
 use std::net::IpAddr;
 use x509_cert::Certificate;
+use x509_cert::certificate::Version;
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::{Decode as _, Tag, Tagged as _};
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{KeyUsage, SubjectAltName};
+use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectAltName};
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
 use x509_cert::time::Validity;
 
@@ -69,6 +70,20 @@ pub(super) fn may_sign(certificate: &Certificate) -> Result<bool, CertificateErr
 pub(super) fn may_sign_certificates(certificate: &Certificate) -> bool {
     match certificate.tbs_certificate().get_extension::<KeyUsage>() {
         Ok(usage) => usage.is_none_or(|(_, usage)| usage.key_cert_sign()),
+        Err(_) => false,
+    }
+}
+
+/// Whether the certificate is an authority, of `below` others on the way to a
+/// leaf (RFC 5280 §4.2.1.9). Version 1 cannot say so.
+pub(super) fn is_authority(certificate: &Certificate, below: usize) -> bool {
+    let tbs = certificate.tbs_certificate();
+    match tbs.get_extension::<BasicConstraints>() {
+        Ok(Some((_, constraints))) => {
+            let most = constraints.path_len_constraint.map(usize::from);
+            constraints.ca && most.is_none_or(|most| below <= most)
+        }
+        Ok(None) => tbs.version() == Version::V1,
         Err(_) => false,
     }
 }

@@ -198,7 +198,11 @@ fn authorities_of(
     // Refusing each path makes the builder look for the next.
     let take = |path: &VerifiedPath<'_>| {
         let certificates = trusted.on(path);
-        if certificates.iter().all(|der| fit(der, now)) {
+        if certificates
+            .iter()
+            .enumerate()
+            .all(|(below, der)| fit(der, below, now))
+        {
             let mut found = found.borrow_mut();
             for der in certificates {
                 if !found.contains(&der) {
@@ -270,13 +274,16 @@ impl TrustedAuthorities {
 }
 
 /// What the path builder does not look at: whether an authority's key may sign
-/// certificates, and an anchor's own time.
-fn fit(der: &CertificateDer<'_>, now: u64) -> bool {
+/// certificates, and an anchor's own time, and whether it is an authority at
+/// all, and one of so many intermediates `below` it.
+fn fit(der: &CertificateDer<'_>, below: usize, now: u64) -> bool {
     let Ok(certificate) = x509_cert::Certificate::from_der(der) else {
         return false;
     };
     let (not_before, not_after) = leaf::times(certificate.tbs_certificate().validity());
-    leaf::may_sign_certificates(&certificate) && (not_before..=not_after).contains(&now)
+    leaf::is_authority(&certificate, below)
+        && leaf::may_sign_certificates(&certificate)
+        && (not_before..=not_after).contains(&now)
 }
 
 fn is_budget(error: &Error) -> bool {

@@ -3,6 +3,8 @@
 //! Authorities, leaves and signatures are made here; those of Go's own making
 //! come with the stock agents of the end-to-end suite.
 
+mod hostile;
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P521_SHA256_ASN1_SIGNING, EcdsaKeyPair,
@@ -416,6 +418,9 @@ fn an_authority_has_to_be_one() {
             .map(|_| ())
     };
     assert!(examine(|_| {}).is_ok());
+    // Whoever has such a key could sign for anybody.
+    let none = examine(|params| params.is_ca = IsCa::NoCa);
+    assert_eq!(reason(none), "chain_untrusted");
     let cannot_sign = examine(|params| params.key_usages = vec![KeyUsagePurpose::CrlSign]);
     assert_eq!(
         cannot_sign.unwrap_err().to_string(),
@@ -542,7 +547,7 @@ fn what_go_decides_otherwise_is_decided_here() {
         change(&mut params);
         authorities(params)
     };
-    // In the bundle itself; one that may only sign certificates is no peer.
+    // In the bundle itself, whatever it may sign.
     let both = vec![
         KeyUsagePurpose::DigitalSignature,
         KeyUsagePurpose::KeyCertSign,
@@ -550,7 +555,7 @@ fn what_go_decides_otherwise_is_decided_here() {
     assert_eq!(reason(pinned(|_| {})), "chain_untrusted");
     let mut params = leaf();
     params.key_usages.clone_from(&both);
-    assert_eq!(authorities(params).unwrap(), 1);
+    assert_eq!(reason(authorities(params)), "chain_untrusted");
     let by_another = leaf().signed_by(&key, &*ROOT).unwrap();
     let refused = trusting(&[by_another.der()]).examined(&payload(&[by_another.der()]), NOW);
     assert_eq!(reason(refused), "chain_untrusted");
