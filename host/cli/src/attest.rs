@@ -177,7 +177,7 @@ fn by_certificate(
 }
 
 /// Standard output is for the identity alone.
-fn warn(attestors: &Attestors) {
+pub(crate) fn warn(attestors: &Attestors) {
     let warnings = attestors.warnings();
     if !warnings.list.is_empty() {
         // What cannot be told is not worth failing for.
@@ -185,7 +185,11 @@ fn warn(attestors: &Attestors) {
     }
 }
 
-fn chosen(attestors: &Attestors, name: Option<&str>) -> Result<Arc<Attestor>, Failure> {
+/// The attestor called `name`, or the only one.
+///
+/// # Errors
+/// When there is none, or several and no name.
+pub(crate) fn chosen(attestors: &Attestors, name: Option<&str>) -> Result<Arc<Attestor>, Failure> {
     let names = attestors.names();
     let listed = || {
         let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();

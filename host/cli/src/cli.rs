@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::report::{Exit, Output};
-use crate::{attest, completions, config, demo, policy, spire};
+use crate::{attest, completions, config, demo, inspect, policy, spire};
 use clap::{Parser, Subcommand};
 
 /// Gives machines their SPIFFE IDs.
@@ -49,6 +49,8 @@ enum Command {
     Demo(demo::Arguments),
     Attest(attest::Arguments),
     #[command(subcommand)]
+    Inspect(inspect::Command),
+    #[command(subcommand)]
     Config(config::Command),
     #[command(subcommand)]
     Policy(policy::Command),
@@ -67,6 +69,7 @@ impl Cli {
         match self.command {
             Command::Demo(arguments) => demo::run(&arguments, output),
             Command::Attest(arguments) => attest::run(&arguments, output),
+            Command::Inspect(command) => command.run(output),
             Command::Config(command) => command.run(output),
             Command::Policy(command) => command.run(output),
             Command::Spire(command) => command.run(output),

@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod failure;
 mod input;
+mod inspect;
 mod policy;
 mod report;
 mod spire;

@@ -14,6 +14,7 @@ mod bench;
 mod completions;
 mod config;
 mod demo;
+mod evidence;
 mod help;
 mod inspect;
 mod project;

@@ -12,6 +12,7 @@ use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::{Decode as _, Tag, Tagged as _};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectAltName};
+use x509_cert::name::Name;
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
 use x509_cert::time::Validity;
 
@@ -48,6 +49,19 @@ pub(super) fn key_kind(key: &SubjectPublicKeyInfoOwned) -> Result<KeyKind, Strin
         }
         (EC_PUBLIC_KEY, None) => Err("EC without a named curve".to_owned()),
         (other, _) => Err(public_key::name(other)),
+    }
+}
+
+/// What the key is called, whether it is one that can prove itself or not.
+pub(super) fn key_name(certificate: &Certificate) -> String {
+    let key = certificate.tbs_certificate().subject_public_key_info();
+    match (key_kind(key), rsa_bits(certificate)) {
+        (Ok(KeyKind::Rsa), Ok(Some(bits))) => format!("RSA, {bits} bits"),
+        (Ok(KeyKind::Rsa), Ok(None) | Err(_)) => "RSA".to_owned(),
+        (Ok(KeyKind::P256), _) => "P-256".to_owned(),
+        (Ok(KeyKind::P384), _) => "P-384".to_owned(),
+        (Ok(KeyKind::P521), _) => "P-521".to_owned(),
+        (Err(name), _) => name,
     }
 }
 
@@ -107,11 +121,18 @@ pub(super) fn serial(certificate: &Certificate) -> String {
 
 /// The subject's attributes, those that are text; empty ones are left out.
 pub(super) fn subject(certificate: &Certificate) -> DistinguishedName {
+    name(certificate.tbs_certificate().subject())
+}
+
+/// The same of whoever signed it.
+pub(super) fn issuer(certificate: &Certificate) -> DistinguishedName {
+    name(certificate.tbs_certificate().issuer())
+}
+
+fn name(written: &Name) -> DistinguishedName {
     let mut common_names = Vec::new();
     let mut name = DistinguishedName::default();
-    let attributes = certificate
-        .tbs_certificate()
-        .subject()
+    let attributes = written
         .as_ref()
         .iter()
         .flat_map(|relative| relative.as_ref().iter());

@@ -10,12 +10,28 @@ use crate::json::{Json, Object};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::CertificateDer;
+use serde::Serialize;
 
 /// Certificates as bytes.
 #[derive(Debug)]
 pub(super) struct Chain {
     pub(super) leaf: CertificateDer<'static>,
     pub(super) intermediates: Vec<CertificateDer<'static>>,
+}
+
+#[derive(Serialize)]
+struct Payload {
+    certificates: Vec<String>,
+}
+
+/// A payload of `certificates`, as agents send it.
+pub(super) fn encode(certificates: impl IntoIterator<Item: AsRef<[u8]>>) -> Vec<u8> {
+    let certificates = certificates.into_iter().map(|der| STANDARD.encode(der));
+    let payload = Payload {
+        certificates: certificates.collect(),
+    };
+    // Strings always have a JSON form.
+    serde_json::to_vec(&payload).unwrap_or_default()
 }
 
 impl Chain {

@@ -2,7 +2,7 @@
 //!
 //! For the agent's side of `x509pop`, and for whoever plays it.
 
-use super::{NONCE_BYTES, Nonce};
+use super::{NONCE_BYTES, Nonce, payload};
 use crate::json::{Json, Object};
 use crate::pem::{self, PemError};
 use crate::subject::KeyKind;
@@ -74,11 +74,6 @@ pub enum ProverError {
     Unsigned,
 }
 
-#[derive(Serialize)]
-struct Payload {
-    certificates: Vec<String>,
-}
-
 /// One arm, and `null` for the other, as SPIRE's agents write it.
 #[derive(Default, Serialize)]
 struct Answer {
@@ -127,12 +122,7 @@ impl Prover {
     /// What is sent first.
     #[must_use]
     pub fn payload(&self) -> Vec<u8> {
-        let encoded = self.certificates.iter().map(|der| STANDARD.encode(der));
-        let payload = Payload {
-            certificates: encoded.collect(),
-        };
-        // Strings always have a JSON form.
-        serde_json::to_vec(&payload).unwrap_or_default()
+        payload::encode(&self.certificates)
     }
 
     /// Signs a challenge together with a nonce of our own, so that nobody can
