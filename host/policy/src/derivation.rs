@@ -1,9 +1,12 @@
 //! What a policy answered. It is a stranger's text until it is admitted.
 
+use serde::{Deserialize, Serialize};
+
 /// The name a policy derived: untrusted, bounded in size and nothing else.
 ///
 /// It becomes an identity only in the attestor's envelope.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Derivation {
     /// Path segments, as the policy returned them.
     pub path: Vec<String>,
@@ -12,7 +15,8 @@ pub struct Derivation {
 }
 
 /// A policy's decision to give a subject no name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Denial {
     /// The policy's own code: `a`-`z`, `0`-`9` and `-`, at most 64
     /// characters; `unspecified` where the policy gave anything else.

@@ -15,12 +15,22 @@ impl Digest {
         out.copy_from_slice(digest.as_ref());
         Self(out)
     }
+
+    /// Zero bytes only: what stands where there is nothing to digest.
+    pub const NONE: Self = Self([0; 32]);
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Written for each line of a decision log, so without a formatter a byte.
+        let mut digits = [0; 64];
+        let (pairs, _) = digits.as_chunks_mut::<2>();
+        for ([high, low], byte) in pairs.iter_mut().zip(self.0) {
+            *high = hexadecimal(byte >> 4);
+            *low = hexadecimal(byte & 0x0f);
+        }
         f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(std::str::from_utf8(&digits).unwrap_or_default())
     }
 }
 
@@ -52,6 +62,14 @@ impl FromStr for Digest {
     }
 }
 
+/// The digit of a value below 16.
+fn hexadecimal(value: u8) -> u8 {
+    match value {
+        0..10 => b'0' + value,
+        _ => b'a' - 10 + value,
+    }
+}
+
 fn digit(character: u8) -> Result<u8, DigestError> {
     match character {
         b'0'..=b'9' => Ok(character - b'0'),
@@ -63,6 +81,13 @@ fn digit(character: u8) -> Result<u8, DigestError> {
 impl serde::Serialize for Digest {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -43,7 +43,7 @@ pub use facts::{Circumstances, Facts};
 pub use limits::Limits;
 pub use manifest::{CASES_SECTION, Manifest, SETTINGS_SCHEMA_SECTION};
 pub use policy::{Policy, PolicyRequest, Start};
-pub use sandbox::{Sandbox, SandboxError};
+pub use sandbox::{EngineIdentity, Sandbox, SandboxError};
 pub use source::PolicySource;
 pub use structure::StructureError;
 pub use trial::{Trial, TrialAnswer};

@@ -4,13 +4,15 @@
 //! policy under [`Limits`] with the same defaults, so a policy that passes
 //! `nameplate policy test` passes in production.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Bounds on one policy, from the bytes of its component to the answer it gives.
 ///
 /// Every bound is total, not per memory or per table: a component cannot get
 /// more by declaring more.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Size of the component, in bytes. Checked before anything is parsed.
     pub component_bytes: usize,
@@ -46,6 +48,7 @@ pub struct Limits {
     /// Wall-clock net behind the fuel. It exists for what fuel cannot see,
     /// and is generous, since a machine under load is not the policy's fault.
     /// Rounded up to the next [`Limits::EPOCH_TICK`].
+    #[serde(rename = "deadline_ns", with = "nanoseconds")]
     pub deadline: Duration,
     /// Linear memory, in bytes, over all memories of the component.
     pub memory_bytes: usize,
@@ -92,6 +95,20 @@ impl Limits {
     }
 }
 
+/// A duration as a whole number, so that it reads back as it was.
+mod nanoseconds {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use std::time::Duration;
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_nanos)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -120,6 +137,19 @@ impl Default for Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_read_back_as_they_were_written() {
+        let limits = Limits {
+            deadline: Duration::from_micros(1_500),
+            ..Limits::default()
+        };
+        let text = serde_json::to_string(&limits).unwrap();
+        assert!(text.contains(r#""deadline_ns":1500000"#), "{text}");
+        assert_eq!(serde_json::from_str::<Limits>(&text).unwrap(), limits);
+        let unknown = text.replace("nesting", "nestling");
+        assert!(serde_json::from_str::<Limits>(&unknown).is_err());
+    }
 
     #[test]
     fn a_deadline_is_never_shorter_than_asked() {

@@ -1,5 +1,6 @@
 //! The engines that policies run on, and the clock that bounds them.
 
+use crate::digest::Digest;
 use crate::limits::Limits;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -55,6 +56,11 @@ impl Sandbox {
         })))
     }
 
+    /// Which engine decides here. Fuel can be compared where it is equal.
+    pub fn identity(&self) -> EngineIdentity {
+        EngineIdentity::of(&configuration(*Limits::STACK_BYTES.end()))
+    }
+
     /// The engine for policies under `limits`.
     pub(crate) fn engine(&self, limits: &Limits) -> wasmtime::Result<Engine> {
         let stack = limits
@@ -71,6 +77,35 @@ impl Sandbox {
         let engine = Engine::new(&configuration(stack))?;
         engines.insert(stack, engine.clone());
         Ok(engine)
+    }
+}
+
+/// Version of the engine; a test compares it with what is built.
+const ENGINE_VERSION: &str = "wasmtime 48.0.8";
+
+/// Which engine ran a policy, and with which settings.
+///
+/// What an instruction costs in fuel changes between versions, so two amounts
+/// of fuel can be compared where both are equal here.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineIdentity {
+    /// Name and version.
+    pub version: String,
+    /// Digest of its settings: features, costs, memory layout.
+    pub configuration: Digest,
+}
+
+impl EngineIdentity {
+    fn of(config: &Config) -> Self {
+        let text = format!("{config:?}");
+        // Some of the settings stand in maps without an order.
+        let mut settings: Vec<_> = text.split(['{', '}', ',']).map(str::trim).collect();
+        settings.sort_unstable();
+        Self {
+            version: ENGINE_VERSION.to_owned(),
+            configuration: Digest::of(settings.join("\n").as_bytes()),
+        }
     }
 }
 
@@ -150,6 +185,23 @@ fn configuration(stack_bytes: usize) -> Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_engine_says_which_it_is() {
+        let lock = include_str!("../../../Cargo.lock");
+        let (name, version) = ENGINE_VERSION.split_once(' ').unwrap();
+        let built = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+        assert!(
+            lock.contains(&built),
+            "{ENGINE_VERSION} is not what is built"
+        );
+
+        let identity = Sandbox::new().unwrap().identity();
+        assert_eq!(identity, Sandbox::new().unwrap().identity());
+        let mut other = configuration(*Limits::STACK_BYTES.end());
+        other.cranelift_nan_canonicalization(false);
+        assert_ne!(EngineIdentity::of(&other), identity);
+    }
 
     #[test]
     fn equal_stacks_share_an_engine_and_others_do_not() {

@@ -1,0 +1,50 @@
+//! The decision log: one record of every attestation, chained by hashes, so
+//! that it can be proven afterwards why a machine has its name.
+//!
+//! | part | what it is responsible for |
+//! |---|---|
+//! | [`Event`], [`Decision`] | what the lines say |
+//! | [`Reader`] | whether the lines are those that were written |
+//! | [`Verification`] | whether a whole log is, and what it says of itself |
+//! | [`Checkpoint`] | what shows that the end is there, kept elsewhere |
+//! | [`DecisionLog`] | writing: order, segments, the disk that is full |
+//!
+//! A log trusts the process that writes it and nobody afterwards. What it
+//! shows is that nothing was changed, taken out or put elsewhere *between*
+//! two lines; that nothing was cut off its end takes a checkpoint which
+//! whoever cut it could not reach.
+
+mod chain;
+mod checkpoint;
+mod fault;
+mod line;
+mod locate;
+mod log;
+mod opening;
+mod options;
+mod queue;
+mod reader;
+mod redaction;
+mod segment;
+mod status;
+mod timestamp;
+mod verification;
+mod writer;
+
+pub use checkpoint::{Checkpoint, KeyError, SignatureError, SigningKey, VerifyingKey};
+pub use fault::{LineFault, Place, ReadError};
+pub use line::{
+    Answer, Decision, Event, FORMAT, Gap, NamingRecord, Outcome, PolicyRecord, Repair, Retired,
+    SegmentHeader,
+};
+pub use log::{DecisionLog, SigningKeyError, Unrecorded};
+pub use opening::OpenError;
+pub use options::{CheckpointOptions, Flush, OnError, Options};
+pub use queue::Entry;
+pub use reader::{Line, MAX_LINE_BYTES, Reader, Recorded};
+pub use redaction::{NotAFact, RedactedFact};
+pub use status::Status;
+pub use verification::{Verification, VerifyFault};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! A log that is being written, as those who attest see it.
+
+use crate::checkpoint::{KeyError, SigningKey};
+use crate::opening::{self, OpenError};
+use crate::options::{Flush, OnError, Options};
+use crate::queue::{Entry, Queue, Receipt, Waiting};
+use crate::status::{Counters, Status};
+use crate::writer::Writer;
+use nameplate_files::FileError;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Longest time that an attestation waits for a disk.
+const DISK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Most bytes of a key file.
+const MAX_KEY_BYTES: usize = 16 << 10;
+
+/// A log that is being written; cheap to clone.
+///
+/// There is one for each directory: opening it again gives the same one, with
+/// the options given last. The last clone that is dropped writes what waits,
+/// and ends.
+#[derive(Clone)]
+pub struct DecisionLog(Arc<Handle>);
+
+struct Handle {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// What the writer shares with those who attest.
+pub(crate) struct Shared {
+    pub(crate) queue: Queue,
+    pub(crate) status: Counters,
+    options: Mutex<Arc<Options>>,
+}
+
+impl Shared {
+    pub(crate) fn options(&self) -> Arc<Options> {
+        Arc::clone(&self.options.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The logs that this process writes.
+static OPEN: Mutex<Vec<(PathBuf, Weak<Handle>)>> = Mutex::new(Vec::new());
+
+impl DecisionLog {
+    /// Opens the log in a directory, mends its end if it is torn, and begins
+    /// to write; or gives the log that this process has open there, and has
+    /// it written by these options from now on.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing is written then.
+    pub fn open(options: Options) -> Result<Self, OpenError> {
+        let key = signing_key(options.checkpoints.key.as_deref())?;
+        let mut open = open_logs();
+        open.retain(|(_, log)| log.strong_count() > 0);
+        let directory = std::path::absolute(&options.directory);
+        let directory = directory.unwrap_or_else(|_| options.directory.clone());
+        let known = open.iter().find(|(path, _)| *path == directory);
+        if let Some(handle) = known.and_then(|(_, log)| log.upgrade()) {
+            *handle
+                .shared
+                .options
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Arc::new(options);
+            return Ok(Self(handle));
+        }
+        let lock = opening::lock(&options.directory)?;
+        let end = opening::end(&options.directory)?;
+        let options = Arc::new(options);
+        let shared = Arc::new(Shared {
+            queue: Queue::default(),
+            status: Counters::default(),
+            options: Mutex::new(Arc::clone(&options)),
+        });
+        let writer = Writer::begin(Arc::clone(&shared), Arc::clone(&options), lock, key, end)
+            .map_err(|source| OpenError::Unwritable {
+                path: options.directory.clone(),
+                source,
+            })?;
+        let writer = thread::Builder::new()
+            .name("nameplate-log".to_owned())
+            .spawn(move || writer.run())
+            .map_err(OpenError::NoThread)?;
+        let handle = Arc::new(Handle {
+            shared,
+            writer: Some(writer),
+        });
+        open.push((directory, Arc::downgrade(&handle)));
+        Ok(Self(handle))
+    }
+
+    /// Records how an attestation ended. With [`Flush::Each`] it is on the
+    /// disk when this returns.
+    ///
+    /// # Errors
+    /// [`Unrecorded`], where the options say to refuse what cannot be recorded.
+    pub fn record(&self, entry: Entry) -> Result<(), Unrecorded> {
+        let shared = &self.0.shared;
+        let options = shared.options();
+        let recorded = shared.take(entry, &options);
+        match options.on_error {
+            OnError::Refuse => recorded,
+            // Counted, and told of in the log once that can be written.
+            OnError::Drop => Ok(()),
+        }
+    }
+
+    /// How it goes.
+    pub fn status(&self) -> Status {
+        let shared = &self.0.shared;
+        shared.status.status(shared.queue.len())
+    }
+
+    /// How it is written.
+    pub fn options(&self) -> Arc<Options> {
+        self.0.shared.options()
+    }
+}
+
+impl Shared {
+    fn take(&self, entry: Entry, options: &Options) -> Result<(), Unrecorded> {
+        // Nothing is let into a queue that nobody empties.
+        if options.on_error == OnError::Refuse && self.status.is_failing() {
+            self.queue.lose(1);
+            self.status.lost(1);
+            return Err(Unrecorded::Unwritable);
+        }
+        let receipt = (options.flush == Flush::Each).then(Arc::<Receipt>::default);
+        let waiting = Waiting {
+            entry,
+            receipt: receipt.clone(),
+        };
+        if !self.queue.add(waiting, options.queue) {
+            self.status.lost(1);
+            return Err(Unrecorded::QueueFull {
+                waiting: options.queue,
+            });
+        }
+        match receipt {
+            Some(receipt) if !receipt.wait(DISK_PATIENCE) => Err(Unrecorded::Unwritable),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        if let Some(writer) = self.writer.take() {
+            // Nobody is left to tell of a panic there.
+            writer.join().ok();
+        }
+    }
+}
+
+impl fmt::Debug for DecisionLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DecisionLog")
+            .field("options", &self.options())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an attestation cannot be recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unrecorded {
+    /// More decisions wait to be written than may.
+    #[error("{waiting} decisions wait to be written, which is as many as may")]
+    QueueFull {
+        /// How many.
+        waiting: usize,
+    },
+    /// The last attempt to write failed, or takes too long.
+    #[error("the decision log cannot be written")]
+    Unwritable,
+}
+
+/// A file that holds no key for checkpoints.
+#[derive(Debug, thiserror::Error)]
+pub enum SigningKeyError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] FileError),
+    /// It holds something else.
+    #[error(transparent)]
+    Malformed(#[from] KeyError),
+}
+
+fn signing_key(path: Option<&Path>) -> Result<Option<SigningKey>, OpenError> {
+    let read = |path: &Path| -> Result<SigningKey, SigningKeyError> {
+        Ok(SigningKey::from_pem(&nameplate_files::read(
+            path,
+            MAX_KEY_BYTES,
+        )?)?)
+    };
+    path.map(|path| {
+        read(path).map_err(|source| OpenError::SigningKey {
+            path: path.to_owned(),
+            source,
+        })
+    })
+    .transpose()
+}
+
+fn open_logs() -> MutexGuard<'static, Vec<(PathBuf, Weak<Handle>)>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}

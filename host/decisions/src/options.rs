@@ -1,0 +1,99 @@
+//! How a log is written.
+
+use crate::redaction::RedactedFact;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a log is written. Two logs with equal options are one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The directory of its segments; made where there is none.
+    pub directory: PathBuf,
+    /// When its lines are synchronised with the disk.
+    pub flush: Flush,
+    /// What happens to an attestation that cannot be recorded.
+    pub on_error: OnError,
+    /// Most decisions that wait to be written.
+    pub queue: usize,
+    /// Size from which a segment is followed by another, in bytes.
+    pub segment_bytes: u64,
+    /// Age from which a segment is followed by another.
+    pub segment_age: Duration,
+    /// Most segments that are kept; all of them when there is none.
+    pub keep_segments: Option<usize>,
+    /// Facts that are left out.
+    pub redact: Vec<RedactedFact>,
+    /// Checkpoints.
+    pub checkpoints: CheckpointOptions,
+}
+
+/// When a log says what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointOptions {
+    /// After how many lines.
+    pub lines: u64,
+    /// After how long, if there are new lines.
+    pub interval: Duration,
+    /// The file that they are also written to.
+    pub file: Option<PathBuf>,
+    /// The file of the private key that signs them.
+    pub key: Option<PathBuf>,
+}
+
+/// When lines are synchronised with the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// Before the answer is given: no identity without its record. Those that
+    /// wait at the same time share one synchronisation.
+    Each,
+    /// Written within [`Flush::WRITE_WITHIN`], synchronised this often.
+    Interval(Duration),
+    /// Written within [`Flush::WRITE_WITHIN`]; when it reaches the disk is the
+    /// operating system's to say.
+    Os,
+}
+
+impl Flush {
+    /// Longest time that a decision waits before it is written.
+    pub const WRITE_WITHIN: Duration = Duration::from_millis(100);
+
+    /// As it is configured and recorded.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Each => "each",
+            Self::Interval(_) => "interval",
+            Self::Os => "os",
+        }
+    }
+}
+
+/// What happens to an attestation that cannot be recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnError {
+    /// It ends without an identity.
+    Refuse,
+    /// It goes on, and the log says how many are missing once it can.
+    Drop,
+}
+
+impl Options {
+    /// The default options, in `directory`.
+    pub fn new(directory: PathBuf) -> Self {
+        Self {
+            directory,
+            flush: Flush::Interval(Duration::from_secs(1)),
+            on_error: OnError::Refuse,
+            queue: 8_192,
+            segment_bytes: 64 << 20,
+            segment_age: Duration::from_secs(24 * 60 * 60),
+            keep_segments: None,
+            redact: Vec::new(),
+            checkpoints: CheckpointOptions {
+                lines: 1_000,
+                interval: Duration::from_secs(60),
+                file: None,
+                key: None,
+            },
+        }
+    }
+}

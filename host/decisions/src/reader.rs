@@ -1,0 +1,511 @@
+//! Reads a log line by line, verifying the chain as it goes.
+//!
+//! Memory stays flat however long a log is: one line, and the ways of naming
+//! of one segment. What is wrong with a line comes out as an error in its
+//! place, and reading goes on behind it.
+
+use crate::chain::{Frame, Members};
+use crate::fault::{LineFault, Place, ReadError};
+use crate::line::{Decision, Event, FORMAT, NamingRecord, SegmentHeader};
+use crate::locate;
+use crate::segment;
+use nameplate_policy::Digest;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Longest line that is read, in bytes. Evidence is bounded to a fraction of
+/// it, and so are settings.
+pub const MAX_LINE_BYTES: usize = 16 << 20;
+
+/// A line that was verified: its bytes are those that were written, and it
+/// follows the line before it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// Where it is.
+    pub place: Place,
+    /// Its number in the log, from 1.
+    pub sequence: u64,
+    /// When what it tells was.
+    pub time: SystemTime,
+    /// Its hash.
+    pub hash: Digest,
+    /// What it tells.
+    pub event: Event,
+}
+
+/// A decision of a log, with what is needed to make it again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// Where it is.
+    pub place: Place,
+    /// Its number in the log, from 1.
+    pub sequence: u64,
+    /// When the attestation began.
+    pub time: SystemTime,
+    /// How it ended.
+    pub decision: Box<Decision>,
+    /// How its subject was named; none where no policy was asked.
+    pub naming: Option<Arc<NamingRecord>>,
+}
+
+/// Reads a log, or one segment of it.
+#[derive(Debug)]
+pub struct Reader {
+    segments: std::vec::IntoIter<PathBuf>,
+    current: Option<Segment>,
+    /// Every hash that the next line may follow; empty where any will do.
+    heads: Vec<Digest>,
+    /// The next line's number, where it can be said.
+    expected: Option<u64>,
+    log: Option<String>,
+    bytes: u64,
+    /// Bytes of the segments that are read to their end.
+    behind: u64,
+}
+
+#[derive(Debug)]
+struct Segment {
+    path: Arc<PathBuf>,
+    file: BufReader<File>,
+    line: u64,
+    offset: u64,
+    /// A line that was read too early, to find out where one ends.
+    ahead: Option<Vec<u8>>,
+    begun: bool,
+    namings: HashMap<u64, Arc<NamingRecord>>,
+}
+
+impl Reader {
+    /// Begins to read the log in the directory `path`, or the one segment
+    /// that `path` is.
+    ///
+    /// # Errors
+    /// [`ReadError`] when there is no log.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        let unreadable = |source| ReadError::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
+        let segments = if path.is_dir() {
+            segment::list(path).map_err(unreadable)?
+        } else {
+            vec![path.to_owned()]
+        };
+        if segments.is_empty() {
+            return Err(ReadError::Empty {
+                path: path.to_owned(),
+            });
+        }
+        let mut bytes = 0;
+        for segment in &segments {
+            bytes += segment.metadata().map_err(unreadable)?.len();
+        }
+        Ok(Self {
+            segments: segments.into_iter(),
+            current: None,
+            heads: Vec::new(),
+            expected: None,
+            log: None,
+            bytes,
+            behind: 0,
+        })
+    }
+
+    /// Bytes of all segments together, to say how far reading has come.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How many of them are behind the reader.
+    pub fn bytes_read(&self) -> u64 {
+        let current = self.current.as_ref();
+        self.behind + current.map_or(0, |segment| segment.offset)
+    }
+
+    /// The decisions among the lines, and what is wrong with any line.
+    pub fn decisions(self) -> impl Iterator<Item = Result<Recorded, ReadError>> {
+        self.filter_map(|line| line.map(Line::into_decision).transpose())
+    }
+
+    /// The next line's bytes without their end, and where it is; whether it has an end.
+    fn next_bytes(&mut self) -> Result<Option<(Vec<u8>, Place, bool)>, ReadError> {
+        loop {
+            let segment = match &mut self.current {
+                Some(segment) => segment,
+                None => {
+                    let Some(path) = self.segments.next() else {
+                        return Ok(None);
+                    };
+                    self.current.insert(Segment::open(path)?)
+                }
+            };
+            let place = segment.place();
+            let line = match segment.ahead.take() {
+                Some(line) => line,
+                None => segment.read_line()?,
+            };
+            if line.is_empty() {
+                self.behind += segment.offset;
+                self.current = None;
+                continue;
+            }
+            segment.line += 1;
+            segment.offset += length(&line);
+            return Ok(Some(split_end(line, place)));
+        }
+    }
+
+    /// Finds out what happened to a line that has no frame or another hash,
+    /// and gives it back as it was where that can be said.
+    fn explain(
+        &mut self,
+        line: Vec<u8>,
+        place: &Place,
+    ) -> Result<(LineFault, Option<Vec<u8>>), ReadError> {
+        if let Some((at, was)) = locate::changed_byte(&line) {
+            let mut line = line;
+            let is = std::mem::replace(line.get_mut(at).unwrap_or(&mut 0), was);
+            let offset = place.offset + at as u64;
+            return Ok((LineFault::ByteChanged { offset, was, is }, Some(line)));
+        }
+        if let Some(at) = locate::lost_line_end(&line) {
+            let (line, rest) = line.split_at(at);
+            let (is, next) = rest.split_first().unwrap_or((&b'\n', &[]));
+            let fault = LineFault::ByteChanged {
+                offset: place.offset + at as u64,
+                was: b'\n',
+                is: *is,
+            };
+            if let Some(segment) = &mut self.current {
+                segment.offset -= next.len() as u64 + 1;
+                let mut next = next.to_vec();
+                next.push(b'\n');
+                segment.ahead = Some(next);
+            }
+            return Ok((fault, Some(line.to_vec())));
+        }
+        if let Some(segment) = &mut self.current {
+            let next = match segment.ahead.take() {
+                Some(next) => next,
+                None => segment.read_line()?,
+            };
+            if let Some((whole, was)) = locate::split_line(&line, &next) {
+                segment.offset += length(&next);
+                let offset = place.offset + line.len() as u64;
+                let is = b'\n';
+                return Ok((LineFault::ByteChanged { offset, was, is }, Some(whole)));
+            }
+            segment.ahead = (!next.is_empty()).then_some(next);
+        }
+        let fault = match Frame::of(&line) {
+            Some(Frame { stated, found }) => LineFault::Changed { stated, found },
+            None => LineFault::Malformed("it has no hash".to_owned()),
+        };
+        Ok((fault, None))
+    }
+
+    /// Takes a line whose own bytes hold into the chain.
+    fn follow(&mut self, line: &[u8], hash: Digest, place: Place) -> Result<Line, ReadError> {
+        let parsed = serde_json::from_slice::<Members>(line);
+        let members = match parsed {
+            Ok(members) => members,
+            Err(error) => {
+                self.lose_thread(hash);
+                return Err(broken(place, LineFault::Malformed(error.to_string())));
+            }
+        };
+        let (sequence, previous, time) = (members.sequence, members.previous, members.time);
+        let expected = self.expected.replace(sequence.saturating_add(1));
+        let heads = std::mem::replace(&mut self.heads, vec![hash]);
+        let chained = unchained(expected, sequence, &heads, previous);
+        // Taken in even where it is out of place: later lines refer to it.
+        let event = match self.event(members, sequence) {
+            Ok(event) => event,
+            Err(fault) => return Err(broken(place, chained.err().unwrap_or(fault))),
+        };
+        match chained {
+            Err(fault) => Err(broken(place, fault)),
+            Ok(()) => Ok(Line {
+                place,
+                sequence,
+                time,
+                hash,
+                event,
+            }),
+        }
+    }
+
+    /// After a line that cannot be told apart: what follows may follow it.
+    fn lose_thread(&mut self, hash: Digest) {
+        self.heads = vec![hash];
+        self.expected = self.expected.map(|expected| expected.saturating_add(1));
+    }
+
+    fn event(&mut self, members: Members, sequence: u64) -> Result<Event, LineFault> {
+        let event = event_of(members)?;
+        let Some(segment) = &mut self.current else {
+            return Ok(event);
+        };
+        let first = !std::mem::replace(&mut segment.begun, true);
+        if first
+            && let Some(named) = segment::first_of(&segment.path)
+            && named != sequence
+        {
+            return Err(LineFault::Misnamed {
+                named,
+                found: sequence,
+            });
+        }
+        match event {
+            Event::Segment(header) if first => {
+                belongs(&header, &mut self.log)?;
+                Ok(Event::Segment(header))
+            }
+            event if first => Err(LineFault::Misplaced {
+                found: event.kind(),
+                expected: "the header of a segment belongs",
+            }),
+            Event::Segment(_) => Err(LineFault::Misplaced {
+                found: "segment",
+                expected: "the segment has begun already",
+            }),
+            Event::Naming(naming) => {
+                segment.namings.insert(sequence, Arc::clone(&naming));
+                Ok(Event::Naming(naming))
+            }
+            Event::Decision { decision, .. } => {
+                let naming = decision
+                    .naming
+                    .map(|number| {
+                        let known = segment.namings.get(&number).cloned();
+                        known.ok_or(LineFault::NamingUnknown(number))
+                    })
+                    .transpose()?;
+                Ok(Event::Decision { decision, naming })
+            }
+            event @ (Event::Gap(_)
+            | Event::Checkpoint(_)
+            | Event::Repair(_)
+            | Event::Retired(_)) => Ok(event),
+        }
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<Line, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (line, place, ended) = match self.next_bytes() {
+            Ok(next) => next?,
+            Err(error) => {
+                // What cannot be read is not read again.
+                self.segments = Vec::new().into_iter();
+                self.current = None;
+                return Some(Err(error));
+            }
+        };
+        match Frame::of(&line) {
+            Some(frame) if frame.holds() && ended => {
+                return Some(self.follow(&line, frame.stated, place));
+            }
+            Some(_) | None if !ended => {
+                let last = self.segments.len() == 0;
+                let bytes = line.len() as u64;
+                let whole = Frame::of(&line).is_some_and(Frame::holds);
+                self.heads.clear();
+                self.expected = None;
+                let fault = if last && !whole {
+                    LineFault::Torn { bytes }
+                } else {
+                    LineFault::Malformed("it has no end".to_owned())
+                };
+                return Some(Err(broken(place, fault)));
+            }
+            Some(_) | None => {}
+        }
+        let unexplained = Frame::of(&line);
+        let (fault, restored) = match self.explain(line, &place) {
+            Ok(explained) => explained,
+            Err(error) => return Some(Err(error)),
+        };
+        match restored
+            .as_deref()
+            .and_then(|line| Some((line, Frame::of(line)?)))
+        {
+            Some((line, frame)) => {
+                // What it says counts for what follows; that it was changed
+                // is what is told of it.
+                let followed = self.follow(line, frame.stated, place.clone());
+                drop(followed);
+            }
+            None => {
+                self.heads = unexplained
+                    .map(|Frame { stated, found }| vec![stated, found])
+                    .unwrap_or_default();
+                self.expected = self.expected.map(|expected| expected.saturating_add(1));
+            }
+        }
+        Some(Err(broken(place, fault)))
+    }
+}
+
+impl Line {
+    /// The decision that the line tells of, if it does.
+    pub fn into_decision(self) -> Option<Recorded> {
+        match self.event {
+            Event::Decision { decision, naming } => Some(Recorded {
+                place: self.place,
+                sequence: self.sequence,
+                time: self.time,
+                decision,
+                naming,
+            }),
+            Event::Segment(_)
+            | Event::Naming(_)
+            | Event::Gap(_)
+            | Event::Checkpoint(_)
+            | Event::Repair(_)
+            | Event::Retired(_) => None,
+        }
+    }
+}
+
+impl Segment {
+    fn open(path: PathBuf) -> Result<Self, ReadError> {
+        match File::open(&path) {
+            Ok(file) => Ok(Self {
+                path: Arc::new(path),
+                file: BufReader::with_capacity(256 << 10, file),
+                line: 1,
+                offset: 0,
+                ahead: None,
+                begun: false,
+                namings: HashMap::new(),
+            }),
+            Err(source) => Err(ReadError::Unreadable { path, source }),
+        }
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            segment: Arc::clone(&self.path),
+            line: self.line,
+            offset: self.offset,
+        }
+    }
+
+    /// The next line with its end; empty at the end of the segment.
+    fn read_line(&mut self) -> Result<Vec<u8>, ReadError> {
+        let mut line = Vec::new();
+        let most = MAX_LINE_BYTES as u64;
+        let read = self.file.by_ref().take(most).read_until(b'\n', &mut line);
+        match read {
+            Ok(_) => Ok(line),
+            Err(source) => Err(ReadError::Unreadable {
+                path: self.path.to_path_buf(),
+                source,
+            }),
+        }
+    }
+}
+
+/// Whether a line follows the one before it.
+fn unchained(
+    expected: Option<u64>,
+    sequence: u64,
+    heads: &[Digest],
+    previous: Digest,
+) -> Result<(), LineFault> {
+    if let Some(expected) = expected
+        && sequence != expected
+    {
+        return Err(if sequence > expected {
+            LineFault::Missing {
+                first: expected,
+                last: sequence - 1,
+            }
+        } else {
+            LineFault::OutOfOrder {
+                found: sequence,
+                expected,
+            }
+        });
+    }
+    match heads {
+        [] => Ok(()),
+        heads if heads.contains(&previous) => Ok(()),
+        [before, ..] => Err(LineFault::Unchained {
+            sequence,
+            previous,
+            before: *before,
+        }),
+    }
+}
+
+/// Whether a segment is of this format, and of the log that is being read.
+fn belongs(header: &SegmentHeader, log: &mut Option<String>) -> Result<(), LineFault> {
+    if header.format != FORMAT {
+        let format = header.format;
+        return Err(LineFault::Foreign(format!(
+            "format {format}, and this host reads format {FORMAT}"
+        )));
+    }
+    match log {
+        Some(log) if *log != header.log => Err(LineFault::Foreign(format!(
+            "log `{}`, the one before it of `{log}`",
+            header.log.escape_debug()
+        ))),
+        Some(_) => Ok(()),
+        None => {
+            *log = Some(header.log.clone());
+            Ok(())
+        }
+    }
+}
+
+fn event_of(members: Members) -> Result<Event, LineFault> {
+    let decision = |decision| Event::Decision {
+        decision,
+        naming: None,
+    };
+    let mut events = [
+        members.segment.map(Event::Segment),
+        members.naming.map(|naming| Event::Naming(Arc::new(naming))),
+        members.decision.map(decision),
+        members.gap.map(Event::Gap),
+        members.checkpoint.map(Event::Checkpoint),
+        members.repair.map(Event::Repair),
+        members.retired.map(Event::Retired),
+    ]
+    .into_iter()
+    .flatten();
+    match (events.next(), events.next()) {
+        (Some(event), None) => Ok(event),
+        (_, _) => Err(LineFault::Malformed(
+            "it tells of nothing, or of two things".to_owned(),
+        )),
+    }
+}
+
+fn broken(place: Place, fault: LineFault) -> ReadError {
+    ReadError::Broken {
+        place,
+        fault: Box::new(fault),
+    }
+}
+
+fn length(line: &[u8]) -> u64 {
+    line.len() as u64
+}
+
+fn split_end(mut line: Vec<u8>, place: Place) -> (Vec<u8>, Place, bool) {
+    let ended = line.last() == Some(&b'\n');
+    if ended {
+        line.pop();
+    }
+    (line, place, ended)
+}

@@ -1,0 +1,117 @@
+//! How a log is gone on with after its process ended, in whichever way.
+
+use super::*;
+
+#[test]
+fn a_log_is_gone_on_with() {
+    let dir = tempfile::tempdir().unwrap();
+    write(options(dir.path()), 2);
+    write(options(dir.path()), 1);
+    assert_eq!(
+        kinds(dir.path()),
+        "segment naming decision decision checkpoint naming decision checkpoint"
+    );
+    let verification = verify(dir.path());
+    assert!(verification.holds());
+    assert_eq!(verification.decisions, 3);
+}
+
+#[test]
+fn other_promises_begin_a_segment() {
+    let dir = tempfile::tempdir().unwrap();
+    write(options(dir.path()), 1);
+    let redacting = Options {
+        redact: vec!["/subject/service_account/token_sha256".parse().unwrap()],
+        ..options(dir.path())
+    };
+    write(redacting, 1);
+    assert_eq!(segments(dir.path()).len(), 2);
+    assert!(verify(dir.path()).holds());
+}
+
+/// Cut anywhere, a log is mended: every whole line stays, the rest is kept.
+#[test]
+fn a_torn_end_is_mended() {
+    let dir = tempfile::tempdir().unwrap();
+    write(options(dir.path()), 2);
+    let segment = segments(dir.path()).remove(0);
+    let bytes = fs::read(&segment).unwrap();
+    for cut in (0..bytes.len()).step_by(61) {
+        let dir = tempfile::tempdir().unwrap();
+        let torn = dir.path().join(segment.file_name().unwrap());
+        fs::write(&torn, &bytes[..cut]).unwrap();
+        let whole = bytes[..cut].iter().rposition(|byte| *byte == b'\n');
+        let whole = whole.map_or(0, |end| end + 1);
+        write(options(dir.path()), 1);
+        let verification = verify(dir.path());
+        assert!(verification.holds(), "{cut}: {:?}", verification.faults);
+        assert_eq!(verification.repairs, u64::from(cut > whole), "{cut}");
+        let mended = fs::read(&segments(dir.path())[0]).unwrap();
+        assert_eq!(&mended[..whole], &bytes[..whole], "{cut}");
+        if cut > whole {
+            let repairs: Vec<_> = lines(dir.path())
+                .into_iter()
+                .filter_map(|line| match line.event {
+                    Event::Repair(repair) => Some(repair),
+                    _ => None,
+                })
+                .collect();
+            let kept = fs::read(dir.path().join(&repairs[0].kept_in)).unwrap();
+            assert_eq!(kept, &bytes[whole..cut]);
+            assert_eq!(repairs[0].torn_bytes, (cut - whole) as u64);
+        }
+    }
+}
+
+/// Bytes that were lost with the power, of which the disk kept the place.
+#[test]
+fn an_end_of_zeros_is_mended() {
+    let dir = tempfile::tempdir().unwrap();
+    write(options(dir.path()), 2);
+    let segment = segments(dir.path()).remove(0);
+    let mut bytes = fs::read(&segment).unwrap();
+    let whole = bytes.len();
+    bytes.extend([0; 4096]);
+    fs::write(&segment, bytes).unwrap();
+    write(options(dir.path()), 1);
+    let verification = verify(dir.path());
+    assert!(verification.holds());
+    assert_eq!((verification.repairs, verification.decisions), (1, 3));
+    assert!(fs::metadata(&segment).unwrap().len() > whole as u64);
+}
+
+#[test]
+fn a_changed_log_is_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    write(options(dir.path()), 3);
+    let segment = segments(dir.path()).remove(0);
+    let mut bytes = fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    bytes[middle + 1] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    let error = DecisionLog::open(options(dir.path())).unwrap_err();
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    assert_eq!(fs::read(&segment).unwrap(), bytes);
+    bytes[middle] ^= 1;
+    bytes[middle + 1] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    DecisionLog::open(options(dir.path())).unwrap();
+}
+
+#[test]
+fn a_directory_has_one_writer() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = crate::opening::lock(dir.path()).unwrap();
+    let error = DecisionLog::open(options(dir.path())).unwrap_err();
+    assert!(matches!(error, OpenError::InUse { .. }), "{error}");
+    drop(lock);
+    let log = DecisionLog::open(options(dir.path())).unwrap();
+    // The same process goes on with the log that it has.
+    let same = DecisionLog::open(Options {
+        queue: 7,
+        ..options(dir.path())
+    });
+    assert_eq!(same.unwrap().options().queue, 7);
+    assert_eq!(log.options().queue, 7);
+}

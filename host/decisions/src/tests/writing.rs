@@ -1,0 +1,161 @@
+//! What is written, and what happens when it cannot be.
+
+use super::*;
+use std::os::unix::fs::PermissionsExt as _;
+
+#[test]
+fn what_was_decided_reads_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = DecisionLog::open(options(dir.path())).unwrap();
+    let naming = naming(1);
+    log.record(entry(1, &naming)).unwrap();
+    log.record(rejection()).unwrap();
+    log.record(entry(2, &naming)).unwrap();
+    drop(log);
+    let decisions: Vec<_> = Reader::open(dir.path())
+        .unwrap()
+        .decisions()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(decisions.len(), 3);
+    for (recorded, number) in [(&decisions[0], 1), (&decisions[2], 2)] {
+        let mut expected = entry(number, &naming).decision;
+        expected.naming = Some(2);
+        assert_eq!(*recorded.decision, expected);
+        assert_eq!(recorded.naming.as_deref(), Some(&*naming));
+        assert_eq!(recorded.time, at(number));
+    }
+    assert_eq!(*decisions[1].decision, rejection().decision);
+    assert_eq!(decisions[1].naming, None);
+    let segment = segments(dir.path()).remove(0);
+    let mode = fs::metadata(segment).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn every_flush_policy_writes_everything_before_it_ends() {
+    for flush in [
+        Flush::Each,
+        Flush::Interval(Duration::from_secs(60)),
+        Flush::Os,
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        write(
+            Options {
+                flush,
+                ..options(dir.path())
+            },
+            3_000,
+        );
+        let verification = verify(dir.path());
+        assert!(verification.holds(), "{flush:?}");
+        assert_eq!(verification.decisions, 3_000, "{flush:?}");
+        assert!(verification.checkpoints >= 3, "{flush:?}");
+    }
+}
+
+#[test]
+fn a_segment_is_followed_by_another_and_the_oldest_go() {
+    let dir = tempfile::tempdir().unwrap();
+    write(
+        Options {
+            segment_bytes: 4_000,
+            keep_segments: Some(2),
+            ..options(dir.path())
+        },
+        30,
+    );
+    assert_eq!(segments(dir.path()).len(), 2);
+    let verification = verify(dir.path());
+    assert!(verification.holds(), "{:?}", verification.faults);
+    let first = verification.first.unwrap();
+    assert!(first > 1);
+    assert_eq!(verification.retired_through, first - 1);
+    // Each segment says anew how its subjects were named.
+    for segment in segments(dir.path()) {
+        assert!(verify(&segment).holds());
+    }
+}
+
+#[test]
+fn left_out_facts_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let redact = ["/subject/service_account/token_sha256", "/claimed_id"];
+    write(
+        Options {
+            redact: redact.map(|fact| fact.parse().unwrap()).to_vec(),
+            ..options(dir.path())
+        },
+        1,
+    );
+    let text = fs::read_to_string(&segments(dir.path())[0]).unwrap();
+    assert!(!text.contains("abab\""), "{text}");
+    let recorded = Reader::open(dir.path()).unwrap().decisions().next();
+    let decision = recorded.unwrap().unwrap().decision;
+    // The claimed identifier was not there to be left out.
+    assert_eq!(decision.redacted, [redact[0]]);
+    let header = lines(dir.path()).remove(0);
+    let Event::Segment(header) = header.event else {
+        panic!("a segment begins with its header");
+    };
+    assert_eq!(header.redact, redact);
+}
+
+#[test]
+fn checkpoints_are_signed() {
+    const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
+-----END PRIVATE KEY-----
+";
+    const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+-----END PUBLIC KEY-----
+";
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key.pem");
+    fs::write(&key, PRIVATE).unwrap();
+    let mut signing = options(&dir.path().join("signed"));
+    signing.checkpoints.key = Some(key.clone());
+    let public = VerifyingKey::from_pem(PUBLIC.as_bytes()).unwrap();
+    write(signing.clone(), 2);
+    let by_key =
+        |path: &Path| Verification::of(path, Vec::new(), Some(&public), |_, _| {}).unwrap();
+    let good = by_key(&signing.directory);
+    assert!(good.holds(), "{:?}", good.faults);
+    assert_eq!(good.checkpoints, 1);
+
+    let unsigned = options(&dir.path().join("unsigned"));
+    write(unsigned.clone(), 2);
+    let bad = by_key(&unsigned.directory);
+    assert!(matches!(
+        bad.faults[..],
+        [VerifyFault::Signature {
+            error: SignatureError::Absent,
+            ..
+        }]
+    ));
+
+    fs::write(&key, PUBLIC).unwrap();
+    let error = DecisionLog::open(signing).unwrap_err();
+    assert!(matches!(error, OpenError::SigningKey { .. }), "{error}");
+}
+
+/// A queue that nobody empties: the writer of this log has not begun.
+#[test]
+fn a_full_queue_takes_no_more_and_counts() {
+    let queue = crate::queue::Queue::default();
+    let naming = naming(1);
+    let add = |number| {
+        let waiting = crate::queue::Waiting {
+            entry: entry(number, &naming),
+            receipt: None,
+        };
+        queue.add(waiting, 2)
+    };
+    assert_eq!([add(1), add(2), add(3), add(4)], [true, true, false, false]);
+    let taken = queue.take(Duration::ZERO, true);
+    assert_eq!(taken.waiting.len(), 2);
+    assert_eq!(taken.lost.gap().unwrap().queue_full, 2);
+    assert!(add(5));
+    assert_eq!(queue.take(Duration::ZERO, true).lost.gap(), None);
+}

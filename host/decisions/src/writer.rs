@@ -1,0 +1,398 @@
+//! The thread that writes: lines in their order, segments in theirs.
+//!
+//! A batch is written whole or not at all: where the disk refuses, the segment
+//! is cut back to its last good line, and what was decided meanwhile waits or
+//! is counted as lost, never forgotten.
+
+use crate::chain::Head;
+use crate::checkpoint::{Checkpoint, SigningKey};
+use crate::line::{FORMAT, NamingRecord, Retired, SegmentHeader};
+use crate::log::Shared;
+use crate::opening::{End, create, sync_directory};
+use crate::options::{Flush, Options};
+use crate::queue::{Lost, Taken, Waiting};
+use crate::redaction::redact;
+use crate::segment;
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use uuid::Uuid;
+
+/// Longest time between two attempts to write on a disk that refuses.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Most decisions of one write.
+const BATCH: usize = 1_024;
+
+/// The end of a log, and how it is written on.
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    options: Arc<Options>,
+    /// The process's claim on the directory, for as long as it writes.
+    _lock: File,
+    key: Option<SigningKey>,
+    log: String,
+    segment: Segment,
+    head: Head,
+    /// Taken and not yet written.
+    waiting: Vec<Waiting>,
+    /// Ways of naming that this segment holds.
+    namings: Namings,
+    lines_since_checkpoint: u64,
+    checkpointed: Instant,
+    synced: Instant,
+    unsynced: bool,
+}
+
+/// The segment that is written to.
+struct Segment {
+    file: File,
+    /// Length of what was written whole.
+    bytes: u64,
+    /// Whether there may be more behind it.
+    ragged: bool,
+    begun: SystemTime,
+}
+
+/// Which line holds a way of naming, by its address. The record is kept, so
+/// that its address stays its own.
+type Namings = HashMap<usize, (Arc<NamingRecord>, u64)>;
+
+impl Writer {
+    /// Goes on at `end`, or begins a log where there is none.
+    pub(crate) fn begin(
+        shared: Arc<Shared>,
+        options: Arc<Options>,
+        lock: File,
+        key: Option<SigningKey>,
+        end: End,
+    ) -> io::Result<Self> {
+        let mut head = end.head;
+        let (log, last) = match end.segment {
+            Some(last) => (last.header.log.clone(), Some(last)),
+            None => (Uuid::new_v4().to_string(), None),
+        };
+        let header = header(&log, &options);
+        let mut segment = match last {
+            Some(last) if last.header == header => Segment {
+                file: last.file,
+                bytes: last.bytes,
+                ragged: false,
+                begun: last.begun,
+            },
+            // Other settings are other promises: they begin a segment.
+            Some(_) | None => Segment::begin(&options, &header, &mut head)?,
+        };
+        if let Some(repair) = &end.repair {
+            segment.tell(&mut head, "repair", repair, true)?;
+        }
+        let now = Instant::now();
+        Ok(Self {
+            shared,
+            options,
+            _lock: lock,
+            key,
+            log,
+            segment,
+            head,
+            waiting: Vec::new(),
+            namings: HashMap::new(),
+            lines_since_checkpoint: 0,
+            checkpointed: now,
+            synced: now,
+            unsynced: true,
+        })
+    }
+
+    /// Writes until the log is closed.
+    pub(crate) fn run(mut self) {
+        loop {
+            let room = self.waiting.is_empty();
+            let pause = if room { Flush::WRITE_WITHIN } else { RETRY };
+            let Taken {
+                waiting,
+                lost,
+                closing,
+            } = self.shared.queue.take(pause, room);
+            self.waiting.extend(waiting);
+            self.adopt_options();
+            let outcome = self.write(lost).and_then(|()| self.keep_up(closing));
+            self.shared.status.wrote(&outcome, self.head.sequence);
+            if closing
+                && (outcome.is_err() || self.waiting.is_empty() && self.shared.queue.len() == 0)
+            {
+                return;
+            }
+        }
+    }
+
+    /// Options that were given to a log that was open already.
+    fn adopt_options(&mut self) {
+        let options = self.shared.options();
+        if Arc::ptr_eq(&options, &self.options) {
+            return;
+        }
+        let promises = header(&self.log, &self.options) != header(&self.log, &options);
+        self.options = options;
+        if promises {
+            // Seen by `keep_up`: the next segment states the new ones.
+            self.segment.begun = SystemTime::UNIX_EPOCH;
+        }
+    }
+
+    /// Writes what waits, in batches, and a gap for what was lost.
+    fn write(&mut self, mut lost: Lost) -> io::Result<()> {
+        while !self.waiting.is_empty() || lost != Lost::default() {
+            let before = self.head;
+            let count = self.waiting.len().min(BATCH);
+            let each = self.options.flush == Flush::Each;
+            let lines = self.lines(count, lost);
+            let written = lines.and_then(|lines| self.segment.append(&lines, each));
+            if let Err(error) = written {
+                self.head = before;
+                self.namings.retain(|_, (_, line)| *line <= before.sequence);
+                self.shared.queue.unsay(lost);
+                if each {
+                    self.give_up();
+                }
+                return Err(error);
+            }
+            lost = Lost::default();
+            self.unsynced |= !each;
+            self.lines_since_checkpoint += self.head.sequence - before.sequence;
+            for waiting in self.waiting.drain(..count) {
+                if let Some(receipt) = waiting.receipt {
+                    receipt.sign(true);
+                }
+            }
+            self.shared.status.recorded(count);
+        }
+        Ok(())
+    }
+
+    /// Tells those who wait that they wait in vain.
+    fn give_up(&mut self) {
+        let count = self.waiting.len() as u64;
+        self.shared.queue.lose(count);
+        self.shared.status.lost(count);
+        for waiting in self.waiting.drain(..) {
+            if let Some(receipt) = waiting.receipt {
+                receipt.sign(false);
+            }
+        }
+    }
+
+    /// The lines of the first `count` decisions, and of what was lost.
+    fn lines(&mut self, count: usize, lost: Lost) -> io::Result<Vec<u8>> {
+        let mut lines = Vec::with_capacity(count.saturating_mul(1 << 11));
+        let now = SystemTime::now();
+        for Waiting { entry, .. } in self.waiting.iter_mut().take(count) {
+            if let Some(naming) = &entry.naming {
+                let address = Arc::as_ptr(naming).addr();
+                let line = match self.namings.get(&address) {
+                    Some((_, line)) => *line,
+                    None => {
+                        self.head.seal(now, "naming", &**naming, &mut lines)?;
+                        let line = self.head.sequence;
+                        self.namings.insert(address, (Arc::clone(naming), line));
+                        line
+                    }
+                };
+                entry.decision.naming = Some(line);
+            }
+            if let Some(facts) = &entry.decision.facts
+                && !self.options.redact.is_empty()
+            {
+                let (facts, redacted) = redact(facts, &self.options.redact)?;
+                entry.decision.facts = Some(facts);
+                entry.decision.redacted = redacted;
+            }
+            self.head
+                .seal(entry.time, "decision", &entry.decision, &mut lines)?;
+        }
+        if let Some(gap) = lost.gap() {
+            self.head.seal(now, "gap", &gap, &mut lines)?;
+        }
+        Ok(lines)
+    }
+
+    /// What is due besides: synchronising, a checkpoint, another segment.
+    fn keep_up(&mut self, closing: bool) -> io::Result<()> {
+        let due = match self.options.flush {
+            Flush::Each | Flush::Os => false,
+            Flush::Interval(interval) => self.synced.elapsed() >= interval,
+        };
+        if self.unsynced && (due || closing) {
+            self.sync()?;
+        }
+        let checkpoints = &self.options.checkpoints;
+        let many = self.lines_since_checkpoint >= checkpoints.lines;
+        let long = self.checkpointed.elapsed() >= checkpoints.interval || closing;
+        if many || long && self.lines_since_checkpoint > 0 {
+            self.checkpoint()?;
+        }
+        let age = SystemTime::now().duration_since(self.segment.begun);
+        let old = age.is_ok_and(|age| age >= self.options.segment_age);
+        if self.segment.bytes >= self.options.segment_bytes || old {
+            self.rotate()?;
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.segment.file.sync_data()?;
+        self.synced = Instant::now();
+        self.unsynced = false;
+        Ok(())
+    }
+
+    /// Says what the log is, in the log and where its operator wants it.
+    fn checkpoint(&mut self) -> io::Result<()> {
+        // What is said elsewhere must hold after a power cut here.
+        self.sync()?;
+        let now = SystemTime::now();
+        let checkpoint = Checkpoint {
+            log: self.log.clone(),
+            sequence: self.head.sequence,
+            head: self.head.hash,
+            time: now,
+            signature: None,
+        }
+        .signed(self.key.as_ref());
+        self.tell("checkpoint", &checkpoint)?;
+        self.lines_since_checkpoint = 0;
+        self.checkpointed = Instant::now();
+        let kept = match &self.options.checkpoints.file {
+            Some(path) => append_line(path, &checkpoint),
+            None => Ok(()),
+        };
+        // Attesting does not depend on where checkpoints are kept.
+        self.shared.status.checkpointed(&kept);
+        Ok(())
+    }
+
+    /// Begins another segment, and deletes the oldest where there are too many.
+    fn rotate(&mut self) -> io::Result<()> {
+        self.sync()?;
+        let header = header(&self.log, &self.options);
+        let mut head = self.head;
+        self.segment = Segment::begin(&self.options, &header, &mut head)?;
+        self.head = head;
+        self.namings.clear();
+        self.unsynced = true;
+        self.retire()
+    }
+
+    fn retire(&mut self) -> io::Result<()> {
+        let Some(keep) = self.options.keep_segments else {
+            return Ok(());
+        };
+        let segments = segment::list(&self.options.directory)?;
+        let Some(count) = segments.len().checked_sub(keep.max(1)) else {
+            return Ok(());
+        };
+        let (gone, kept) = segments.split_at(count);
+        let first_kept = kept.first().and_then(|path| segment::first_of(path));
+        if let (false, Some(first)) = (gone.is_empty(), first_kept) {
+            let retired = Retired {
+                through: first.saturating_sub(1),
+                segments: gone
+                    .iter()
+                    .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+                    .collect(),
+            };
+            self.tell("retired", &retired)?;
+            // Said first and done then: a log never lacks what it does not speak of.
+            self.sync()?;
+            gone.iter().try_for_each(fs::remove_file)?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, kind: &str, payload: &impl serde::Serialize) -> io::Result<()> {
+        self.unsynced = true;
+        self.segment.tell(&mut self.head, kind, payload, false)
+    }
+}
+
+impl Segment {
+    /// A segment that begins with `header`, behind `head`.
+    fn begin(options: &Options, header: &SegmentHeader, head: &mut Head) -> io::Result<Self> {
+        let directory = &options.directory;
+        let path = directory.join(segment::name(head.sequence.saturating_add(1)));
+        // What an attempt before this one left: no line of it ever counted.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut segment = Self {
+            file: create(&path)?,
+            bytes: 0,
+            ragged: false,
+            begun: SystemTime::now(),
+        };
+        segment.tell(head, "segment", header, true)?;
+        sync_directory(directory)?;
+        Ok(segment)
+    }
+
+    /// Writes one line.
+    fn tell(
+        &mut self,
+        head: &mut Head,
+        kind: &str,
+        payload: &impl serde::Serialize,
+        sync: bool,
+    ) -> io::Result<()> {
+        let mut line = Vec::new();
+        let mut next = *head;
+        next.seal(SystemTime::now(), kind, payload, &mut line)?;
+        self.append(&line, sync)?;
+        *head = next;
+        Ok(())
+    }
+
+    /// Writes lines. If it fails, none of them counts, and what is there of
+    /// them is cut off before anything else is written.
+    fn append(&mut self, lines: &[u8], sync: bool) -> io::Result<()> {
+        if self.ragged {
+            self.file.set_len(self.bytes)?;
+        }
+        self.ragged = true;
+        self.file.write_all(lines)?;
+        if sync {
+            self.file.sync_data()?;
+        }
+        self.ragged = false;
+        self.bytes += lines.len() as u64;
+        Ok(())
+    }
+}
+
+/// The header of a segment under `options`.
+fn header(log: &str, options: &Options) -> SegmentHeader {
+    SegmentHeader {
+        format: FORMAT,
+        log: log.to_owned(),
+        writer: concat!("nameplate ", env!("CARGO_PKG_VERSION")).to_owned(),
+        flush: options.flush.as_str().to_owned(),
+        redact: options.redact.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Adds a checkpoint to the file that an operator keeps elsewhere.
+fn append_line(path: &Path, checkpoint: &Checkpoint) -> io::Result<()> {
+    let mut line = serde_json::to_vec(checkpoint)?;
+    line.push(b'\n');
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(&line)?;
+    file.sync_data()
+}
