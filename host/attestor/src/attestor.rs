@@ -126,11 +126,8 @@ impl Attestor {
                 }
             }
             Presented::Answer(Challenged { current, challenge }, response) => {
-                let verified = challenge.answered(response);
-                (
-                    current,
-                    verified.map_err(|error| AttestError::Rejected(error.into()))?,
-                )
+                let verified = challenge.answered(response, attempt.patience());
+                (current, verified.map_err(AttestError::Rejected)?)
             }
         };
         let Numbered { number, generation } = &*current;

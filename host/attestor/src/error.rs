@@ -80,6 +80,7 @@ impl AttestError {
             Self::Rejected(
                 EvidenceError::ClockBeforeEpoch
                 | EvidenceError::Api { .. }
+                | EvidenceError::CertificateApi { .. }
                 | EvidenceError::Bundle { .. }
                 | EvidenceError::Certificate {
                     source: CertificateError::ClientAddressUnknown,
@@ -116,7 +117,9 @@ impl AttestError {
     /// anybody here.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Rejected(EvidenceError::Api { source, .. }) => source.is_transient(),
+            Self::Rejected(
+                EvidenceError::Api { source, .. } | EvidenceError::CertificateApi { source, .. },
+            ) => source.is_transient(),
             Self::Rejected(EvidenceError::Bundle { .. })
             | Self::TokenNotFresh(UsedTokenError::Full)
             | Self::AgentsUnknown(_) => true,

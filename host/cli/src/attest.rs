@@ -71,6 +71,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", requires = "certificate")]
     intermediates: Option<PathBuf>,
 
+    /// The CertificateSigningRequest that the certificate came from, for `k8s`
+    #[arg(long, value_name = "NAME", requires = "certificate")]
+    request: Option<String>,
+
     /// The peer's address, for `verify_client_ip`
     #[arg(long, value_name = "IP", requires = "certificate")]
     client_ip: Option<std::net::IpAddr>,
@@ -152,6 +156,10 @@ fn by_certificate(
     let prover = files
         .load()
         .map_err(|error| Failure::fault("credential_unusable", error))?;
+    let prover = match &arguments.request {
+        Some(request) => prover.requested_as(request),
+        None => prover,
+    };
     let attempt = attempt.from_address(arguments.client_ip.map(|ip| ip.to_string()));
     let evidence = RawEvidence::new(attestor.method(), prover.payload())?;
     let challenged = match attestor

@@ -265,7 +265,7 @@ fn whose(error: &AttestError) -> &'static str {
         AttestError::Rejected(EvidenceError::ClockBeforeEpoch) => {
             "this machine's: its clock is wrong"
         }
-        AttestError::Rejected(EvidenceError::Api { .. }) => {
+        AttestError::Rejected(EvidenceError::Api { .. } | EvidenceError::CertificateApi { .. }) => {
             "nobody's yet: the cluster gave no answer, ask again"
         }
         AttestError::Rejected(EvidenceError::Bundle { .. }) => {

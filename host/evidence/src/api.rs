@@ -89,6 +89,36 @@ pub trait ClusterApi: fmt::Debug + Send + Sync {
     /// # Errors
     /// As [`ClusterApi::pod`].
     fn node(&self, name: &str, patience: &Patience) -> Result<NodeRecord, ApiError>;
+
+    /// Reads a CertificateSigningRequest (`certificates.k8s.io/v1`).
+    ///
+    /// # Errors
+    /// As [`ClusterApi::pod`].
+    fn signing_request(
+        &self,
+        name: &str,
+        patience: &Patience,
+    ) -> Result<SigningRequestRecord, ApiError>;
+}
+
+/// Whether `name` is a DNS-1123 subdomain: what Kubernetes admits as the name
+/// of a namespace, a pod, a node or a CertificateSigningRequest. It has no
+/// slash, no colon and no two dots in a row, so it means nothing in a path.
+#[must_use]
+pub fn is_object_name(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+/// RFC 1123 §2.1, in the lower case that Kubernetes demands.
+fn is_label(label: &str) -> bool {
+    let plain = |byte: Option<&u8>| {
+        byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    plain(label.as_bytes().first())
+        && plain(label.as_bytes().last())
+        && label
+            .bytes()
+            .all(|byte| byte == b'-' || byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
 /// Keys of a cluster that change while it is trusted.
@@ -161,6 +191,25 @@ pub struct NodeRecord {
     pub uid: Option<String>,
     /// `metadata.labels`.
     pub labels: BTreeMap<String, String>,
+}
+
+/// A CertificateSigningRequest, as far as it can vouch for a certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SigningRequestRecord {
+    /// `spec.signerName`.
+    pub signer_name: String,
+    /// `spec.username`: who asked, by the credential that was asked with.
+    pub username: String,
+    /// `spec.uid`.
+    pub uid: Option<String>,
+    /// `spec.groups`.
+    pub groups: Vec<String>,
+    /// `spec.extra`: what that credential is bound to.
+    pub extra: BTreeMap<String, Vec<String>>,
+    /// Types of the conditions that are `True`: `Approved`, `Denied`, `Failed`.
+    pub conditions: Vec<String>,
+    /// `status.certificate`: PEM, the leaf first; none before it is signed.
+    pub certificate: Option<Vec<u8>>,
 }
 
 /// Why an API server, or whoever publishes its keys, gave no answer.

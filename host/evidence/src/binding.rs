@@ -127,7 +127,21 @@ impl Lookup {
 
 /// The pod that an API server says a token is bound to.
 pub(crate) fn reviewed_pod(review: &TokenReview) -> Result<Option<Pod>, TokenError> {
-    let named = reference(review, POD_NAME, POD_UID)?;
+    pod_of(&review.extra).map_err(|key| TokenError::ReviewMalformed { key })
+}
+
+/// The node that an API server says a token is bound to.
+pub(crate) fn reviewed_node(review: &TokenReview) -> Result<Option<Node>, TokenError> {
+    node_of(&review.extra).map_err(|key| TokenError::ReviewMalformed { key })
+}
+
+/// `extra` of a user, as an API server records it.
+type Extra = BTreeMap<String, Vec<String>>;
+
+/// The pod that a user's credential is bound to. The error is the key whose
+/// value is not the one text that it has to be.
+pub(crate) fn pod_of(extra: &Extra) -> Result<Option<Pod>, &'static str> {
+    let named = reference(extra, POD_NAME, POD_UID)?;
     Ok(named.map(|(name, uid)| Pod {
         name,
         uid,
@@ -136,9 +150,9 @@ pub(crate) fn reviewed_pod(review: &TokenReview) -> Result<Option<Pod>, TokenErr
     }))
 }
 
-/// The node that an API server says a token is bound to.
-pub(crate) fn reviewed_node(review: &TokenReview) -> Result<Option<Node>, TokenError> {
-    let named = reference(review, NODE_NAME, NODE_UID)?;
+/// The node of that pod; errors as [`pod_of`].
+pub(crate) fn node_of(extra: &Extra) -> Result<Option<Node>, &'static str> {
+    let named = reference(extra, NODE_NAME, NODE_UID)?;
     Ok(named.map(|(name, uid)| Node {
         name,
         uid,
@@ -148,26 +162,26 @@ pub(crate) fn reviewed_node(review: &TokenReview) -> Result<Option<Node>, TokenE
 }
 
 fn reference(
-    review: &TokenReview,
+    extra: &Extra,
     name: &'static str,
     uid: &'static str,
-) -> Result<Option<(String, Option<String>)>, TokenError> {
-    let Some(named) = single(review, name)? else {
+) -> Result<Option<(String, Option<String>)>, &'static str> {
+    let Some(named) = single(extra, name)? else {
         return Ok(None);
     };
-    Ok(Some((named, single(review, uid)?)))
+    Ok(Some((named, single(extra, uid)?)))
 }
 
 /// The one value of an `extra` key.
-fn single(review: &TokenReview, key: &'static str) -> Result<Option<String>, TokenError> {
-    match review.extra.get(key).map(Vec::as_slice) {
+fn single(extra: &Extra, key: &'static str) -> Result<Option<String>, &'static str> {
+    match extra.get(key).map(Vec::as_slice) {
         None => Ok(None),
         Some([value]) if !value.is_empty() => Ok(Some(value.clone())),
-        Some(_) => Err(TokenError::ReviewMalformed { key }),
+        Some(_) => Err(key),
     }
 }
 
-fn allowed(labels: &BTreeMap<String, String>, keys: &[String]) -> Vec<Label> {
+pub(crate) fn allowed(labels: &BTreeMap<String, String>, keys: &[String]) -> Vec<Label> {
     let mut kept: Vec<_> = labels
         .iter()
         .filter(|(key, _)| keys.contains(key))

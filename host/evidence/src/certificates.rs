@@ -1,4 +1,5 @@
-//! X.509 certificates as evidence, and possession of their keys: `x509pop`.
+//! X.509 certificates as evidence, and possession of their keys: `x509pop`, and
+//! `k8s` where a Kubernetes cluster signed them for its nodes.
 //!
 //! A peer sends a chain. It is counted, measured, parsed and verified up to the
 //! operator's authorities; then the peer has to sign a nonce that nobody has
@@ -27,8 +28,13 @@
 //! | the peer's address is one of the leaf's, where that is asked for | `client_address_unknown`, `client_address_mismatch` |
 //! | the leaf's key usage has `digitalSignature` | `key_usage` |
 //! | the leaf's key is RSA, P-256, P-384 or P-521 | `key_unsupported` |
+//! | where nodes are evidence: the common name is `system:node:` and a node's name (RFC 1123 §2.1), the organization `system:nodes` alone | `node_name_missing`, `node_group_missing`, `node_name_malformed` |
+//! | where its CertificateSigningRequest is looked at: the peer names one | `request_missing`, `request_name_malformed` |
 //! | the answer is of the key's kind, over both nonces | `response_malformed`, `response_kind`, `nonce_malformed`, `possession_unproven`, `challenge_unanswered` |
 //! | where SVIDs are evidence: one URI, a SPIFFE ID of the trust domain, under the prefix (X509-SVID §2) | `svid_missing`, `svid_foreign`, `svid_prefix` |
+//! | that request is there, to the signer, approved, and holds this certificate | `request_gone`, `request_signer`, `request_not_approved`, `request_mismatch`, `request_malformed` |
+//! | whoever made it runs on the certificate's node | `requester_elsewhere` |
+//! | where the API server is asked: the node is there, and still the one | `node_gone`, `node_uid_missing`, `node_mismatch` |
 //!
 //! In SPIFFE mode ([`Trust::Domain`]) the authorities are those of the trust
 //! domain as they are now. Without them there is no verdict, and the peer is not
@@ -50,6 +56,7 @@ mod authorities;
 mod challenge;
 mod error;
 mod leaf;
+mod node;
 mod payload;
 mod possession;
 mod prover;
@@ -61,6 +68,7 @@ mod verifier;
 pub use authorities::{TrustedAuthorities, TrustedAuthoritiesError};
 pub use challenge::{Challenge, NONCE_BYTES, Nonce};
 pub use error::{CertificateError, Position};
+pub use node::{NodeLookup, NodeRule};
 pub use prover::{Prover, ProverError};
 pub use sight::{CertificateSight, payload_of_pem, sight};
 pub use surroundings::{BundleError, BundleSource, Surroundings};

@@ -91,6 +91,15 @@ pub enum EvidenceError {
         #[from]
         source: CertificateError,
     },
+    /// An API server that vouches for the certificate gave no answer. Not the
+    /// peer's fault.
+    #[error("no verdict on the certificate: {asked}")]
+    CertificateApi {
+        /// What was asked for.
+        asked: Asked,
+        /// Why there is no answer.
+        source: ApiError,
+    },
     /// The authorities of the trust domain are not known. Not the peer's fault.
     #[error("the trust domain's bundle is not to be had")]
     Bundle {
@@ -110,6 +119,8 @@ pub enum Asked {
     Node,
     /// The keys that it signs with.
     Keys,
+    /// A CertificateSigningRequest.
+    Request,
 }
 
 impl std::fmt::Display for Asked {
@@ -119,6 +130,7 @@ impl std::fmt::Display for Asked {
             Self::Pod => "the pod cannot be read",
             Self::Node => "the node cannot be read",
             Self::Keys => "there are no keys to verify it with",
+            Self::Request => "the CertificateSigningRequest cannot be read",
         })
     }
 }
@@ -382,6 +394,7 @@ impl EvidenceError {
             Self::Token { source, .. } => source.reason(),
             Self::Api { source, .. } => source.reason(),
             Self::Certificate { source } => source.reason(),
+            Self::CertificateApi { source, .. } => source.reason(),
             Self::Bundle { .. } => "trust_bundle_unavailable",
         }
     }

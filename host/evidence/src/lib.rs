@@ -120,7 +120,8 @@ mod verifier;
 
 pub use algorithm::SignatureAlgorithm;
 pub use api::{
-    ApiError, ClusterApi, KeySource, KeysStatus, NodeRecord, Patience, PodRecord, TokenReview,
+    ApiError, ClusterApi, KeySource, KeysStatus, NodeRecord, Patience, PodRecord,
+    SigningRequestRecord, TokenReview, is_object_name,
 };
 pub use base64url::Base64Error;
 pub use cluster::{Binding, Cluster, LocalProof, Lookup, Proof, ReviewProof, TrustedKeys};

@@ -13,7 +13,7 @@ use crate::verifier::TokenVerifier;
 pub enum Verifier {
     /// For `k8s_sat` and `k8s_psat`.
     Tokens(TokenVerifier),
-    /// For `x509pop`.
+    /// For `x509pop` and `k8s`.
     Certificates(CertificateVerifier),
 }
 

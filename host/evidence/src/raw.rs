@@ -23,6 +23,9 @@ pub enum Method {
     K8sPsat,
     /// A certificate, and possession of its private key.
     X509Pop,
+    /// The same, where a Kubernetes cluster signed the certificate for a node
+    /// (`certificates.k8s.io`).
+    K8s,
 }
 
 impl Method {
@@ -33,6 +36,7 @@ impl Method {
             Self::K8sSat => "k8s_sat",
             Self::K8sPsat => "k8s_psat",
             Self::X509Pop => "x509pop",
+            Self::K8s => "k8s",
         }
     }
 }
@@ -61,7 +65,7 @@ impl Method {
     pub const fn can_reattest(self) -> bool {
         match self {
             Self::K8sSat => false,
-            Self::K8sPsat | Self::X509Pop => true,
+            Self::K8sPsat | Self::X509Pop | Self::K8s => true,
         }
     }
 }
@@ -74,7 +78,7 @@ impl fmt::Display for Method {
 
 /// A name that is no method's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an evidence method; known are `k8s_sat`, `k8s_psat` and `x509pop`")]
+#[error("`{0}` is not an evidence method; known are `k8s_sat`, `k8s_psat`, `x509pop` and `k8s`")]
 pub struct UnknownMethod(PeerText);
 
 impl FromStr for Method {
@@ -85,6 +89,7 @@ impl FromStr for Method {
             "k8s_sat" => Ok(Self::K8sSat),
             "k8s_psat" => Ok(Self::K8sPsat),
             "x509pop" => Ok(Self::X509Pop),
+            "k8s" => Ok(Self::K8s),
             other => Err(UnknownMethod(PeerText::new(other))),
         }
     }
@@ -181,7 +186,7 @@ mod tests {
         assert_eq!("k8s_sat".parse(), Ok(Method::K8sSat));
         assert_eq!(
             "K8S_SAT".parse::<Method>().unwrap_err().to_string(),
-            "`K8S_SAT` is not an evidence method; known are `k8s_sat`, `k8s_psat` and `x509pop`"
+            "`K8S_SAT` is not an evidence method; known are `k8s_sat`, `k8s_psat`, `x509pop` and `k8s`"
         );
     }
 

@@ -22,7 +22,9 @@ use crate::subject::Subject;
 ///   valid at the time given, and it is for digital signatures;
 /// - its key signed the nonce of the one [`Challenge`](crate::certificates::Challenge)
 ///   that this answers;
-/// - every field comes from the signed certificate or the operator's
+/// - where it has to be a Kubernetes node's, `node` and `requester` come from
+///   its cluster's API server as far as that was asked;
+/// - every other field comes from the signed certificate or the operator's
 ///   configuration, and no string is empty.
 ///
 /// The claimed ID is the exception, as its name says: the peer wrote it, and

@@ -1,14 +1,16 @@
-//! An API server that is asked about tokens, pods and nodes.
+//! An API server that is asked about tokens, pods, nodes and certificates.
 
 use crate::access::{Access, Made};
 use crate::name::ObjectName;
-use crate::objects::{NodeAnswer, PodAnswer, ReviewAnswer};
+use crate::objects::{NodeAnswer, PodAnswer, ReviewAnswer, SigningRequestAnswer};
 use crate::shared::Shared;
 use crate::waiting::wait;
 use crate::{answer, words};
 use http::{Method, Request};
 use kube::Client;
-use nameplate_evidence::{ApiError, ClusterApi, NodeRecord, Patience, PodRecord, TokenReview};
+use nameplate_evidence::{
+    ApiError, ClusterApi, NodeRecord, Patience, PodRecord, SigningRequestRecord, TokenReview,
+};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::fmt;
@@ -181,5 +183,19 @@ impl ClusterApi for ApiServer {
         let node = ObjectName::parse("node", name)?;
         let path = format!("/api/v1/nodes/{}", node.as_str());
         self.get::<NodeAnswer>(path, patience)?.node(name)
+    }
+
+    fn signing_request(
+        &self,
+        name: &str,
+        patience: &Patience,
+    ) -> Result<SigningRequestRecord, ApiError> {
+        let request = ObjectName::parse("CertificateSigningRequest", name)?;
+        let path = format!(
+            "/apis/certificates.k8s.io/v1/certificatesigningrequests/{}",
+            request.as_str()
+        );
+        self.get::<SigningRequestAnswer>(path, patience)?
+            .request(name)
     }
 }

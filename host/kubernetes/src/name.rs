@@ -4,7 +4,7 @@
 //! question mark or two dots would ask the API server for something else than
 //! was meant, with the host's rights.
 
-use nameplate_evidence::{ApiError, PeerText};
+use nameplate_evidence::{ApiError, PeerText, is_object_name};
 
 /// A DNS-1123 subdomain: what Kubernetes admits as the name of a namespace, a
 /// pod or a node, and nothing that means anything in a path.
@@ -14,7 +14,7 @@ pub(crate) struct ObjectName<'n>(&'n str);
 impl<'n> ObjectName<'n> {
     /// Parses the name of a `kind`, which is for the error only.
     pub(crate) fn parse(kind: &str, name: &'n str) -> Result<Self, ApiError> {
-        if name.len() <= 253 && name.split('.').all(is_label) {
+        if is_object_name(name) {
             Ok(Self(name))
         } else {
             Err(ApiError::Malformed {
@@ -29,18 +29,6 @@ impl<'n> ObjectName<'n> {
     pub(crate) fn as_str(self) -> &'n str {
         self.0
     }
-}
-
-/// RFC 1123 §2.1, in the lower case that Kubernetes demands.
-fn is_label(label: &str) -> bool {
-    let plain = |byte: Option<&u8>| {
-        byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-    };
-    plain(label.as_bytes().first())
-        && plain(label.as_bytes().last())
-        && label
-            .bytes()
-            .all(|byte| byte == b'-' || byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 //! A `TokenReview` comes back with the token in its `spec`, so nothing here
 //! has `Debug` and nothing is kept but the `status`.
 
-use nameplate_evidence::{ApiError, NodeRecord, PodRecord, TokenReview};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use nameplate_evidence::{ApiError, NodeRecord, PodRecord, SigningRequestRecord, TokenReview};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -123,6 +125,66 @@ impl NodeAnswer {
         Ok(NodeRecord {
             uid: self.metadata.uid,
             labels: self.metadata.labels.unwrap_or_default(),
+        })
+    }
+}
+
+/// `certificates.k8s.io/v1`, `CertificateSigningRequest`.
+#[derive(Deserialize)]
+pub(crate) struct SigningRequestAnswer {
+    metadata: Metadata,
+    #[serde(default)]
+    spec: SigningRequestSpec,
+    #[serde(default)]
+    status: SigningRequestStatus,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct SigningRequestSpec {
+    signer_name: String,
+    username: String,
+    uid: Option<String>,
+    groups: Option<Vec<String>>,
+    extra: Option<BTreeMap<String, Vec<String>>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct SigningRequestStatus {
+    conditions: Option<Vec<Condition>>,
+    certificate: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Condition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+}
+
+impl SigningRequestAnswer {
+    pub(crate) fn request(self, name: &str) -> Result<SigningRequestRecord, ApiError> {
+        self.metadata.is_of(name)?;
+        let certificate = self.status.certificate.filter(|text| !text.is_empty());
+        let certificate = certificate.map(|text| STANDARD.decode(text)).transpose();
+        Ok(SigningRequestRecord {
+            signer_name: self.spec.signer_name,
+            username: self.spec.username,
+            uid: self.spec.uid,
+            groups: self.spec.groups.unwrap_or_default(),
+            extra: self.spec.extra.unwrap_or_default(),
+            conditions: self
+                .status
+                .conditions
+                .unwrap_or_default()
+                .into_iter()
+                .filter(|condition| condition.status == "True")
+                .map(|condition| condition.kind)
+                .collect(),
+            certificate: certificate.map_err(|_unquoted| ApiError::Malformed {
+                what: "`status.certificate` is not base64".to_owned(),
+            })?,
         })
     }
 }

@@ -58,9 +58,13 @@ pub(crate) struct Arguments {
     token_path: Option<PathBuf>,
 
     /// Where the certificates of the authorities are that signed the agents',
-    /// for `x509pop`
+    /// for `x509pop` and `k8s`
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     ca_bundle: Option<PathBuf>,
+
+    /// How the server reaches the cluster's API server, for `k8s`
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    kubeconfig: Option<PathBuf>,
 
     /// Where an agent finds its certificate, for `x509pop`
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
@@ -113,7 +117,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     // SPIRE routes by name: its built-in is called like its method, and there
     // is none for `k8s_sat` any more.
     let built_in = match method {
-        Method::K8sSat => false,
+        Method::K8sSat | Method::K8s => false,
         Method::K8sPsat | Method::X509Pop => name == method.as_str(),
     };
     let own = arguments.agent_plugin || !built_in;
@@ -226,6 +230,15 @@ fn server_data(arguments: &Arguments) -> Result<Vec<String>, Failure> {
         Method::X509Pop => {
             let bundle = path(arguments.ca_bundle.as_deref(), "/path/to/agents-ca.pem")?;
             return Ok(vec![format!("ca_bundle_path = {bundle}")]);
+        }
+        Method::K8s => {
+            let bundle = path(arguments.ca_bundle.as_deref(), "/path/to/cluster-ca.pem")?;
+            let kubeconfig = path(arguments.kubeconfig.as_deref(), "/path/to/kubeconfig")?;
+            return Ok(vec![
+                format!("cluster = {}", quoted(arguments.cluster.as_str())),
+                format!("ca_bundle_path = {bundle}"),
+                format!("kube_config_file = {kubeconfig}"),
+            ]);
         }
     };
     let keys = keys(arguments, method)?.into_iter();

@@ -3,8 +3,11 @@
 //! Answering consumes it, and it holds the nonce that was sent, so that no
 //! answer to another challenge, and no answer twice, can prove anything.
 
+use super::SvidRule;
+use super::node::NodeClaim;
 use super::possession::{self, Response};
-use super::{CertificateError, SvidRule};
+use crate::api::Patience;
+use crate::error::EvidenceError;
 use crate::subject::{Certificate, KeyKind, Subject};
 use crate::verified::{Statement, VerifiedEvidence};
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
@@ -60,6 +63,8 @@ pub struct Challenge {
     pub(super) statement: Statement,
     /// Which SVID the leaf has to be, where it has to be one.
     pub(super) svid: Option<SvidRule>,
+    /// Which node it has to be of, where it has to be one's.
+    pub(super) node: Option<NodeClaim>,
     pub(super) nonce: Nonce,
 }
 
@@ -96,16 +101,25 @@ impl Challenge {
         serde_json::to_vec(&message).unwrap_or_default()
     }
 
-    /// Takes the peer's answer.
+    /// Takes the peer's answer. Whoever else vouches for the certificate is
+    /// asked only now, and waited for as long as `patience` lasts.
     ///
     /// # Errors
-    /// [`CertificateError`] when it does not prove that the peer has the key.
-    pub fn answered(self, response: &[u8]) -> Result<VerifiedEvidence, CertificateError> {
+    /// [`EvidenceError`] when it does not prove that the peer has the key, or
+    /// the certificate is not what it has to be.
+    pub fn answered(
+        mut self,
+        response: &[u8],
+        patience: &Patience,
+    ) -> Result<VerifiedEvidence, EvidenceError> {
         let kind = self.subject.key;
         let response = Response::parse(response, kind)?;
         possession::verify(kind, &self.key, &self.nonce.0, &response)?;
         if let Some(rule) = self.svid {
             rule.admit(&self.subject)?;
+        }
+        if let Some(node) = self.node {
+            node.prove(&mut self.subject, patience)?;
         }
         Ok(VerifiedEvidence::new(
             None,

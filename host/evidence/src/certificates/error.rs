@@ -83,6 +83,25 @@ pub enum CertificateError {
         /// Its name, or its object identifier.
         kind: String,
     },
+    /// The certificate is not one of a Kubernetes node: its common name does
+    /// not begin with `system:node:`.
+    #[error("certificate is not a node's: its common name does not begin with `system:node:`")]
+    NodeNameMissing,
+    /// Its organizations are others than `system:nodes` alone.
+    #[error("certificate is not a node's: its organization is not `system:nodes` alone")]
+    NodeGroupMissing,
+    /// What follows `system:node:` is not the name of a node (RFC 1123 §2.1).
+    #[error("certificate names no possible node: `{name}`")]
+    NodeNameMalformed {
+        /// What follows.
+        name: PeerText,
+    },
+    /// The payload does not say which CertificateSigningRequest it came from.
+    #[error("payload names no CertificateSigningRequest, and it has to be looked at")]
+    RequestMissing,
+    /// It names one that cannot be.
+    #[error("`request` of the payload is not the name of a CertificateSigningRequest")]
+    RequestNameMalformed,
     /// The answer to the challenge is not JSON of the form that agents send.
     #[error("answer to the challenge is malformed")]
     ResponseMalformed {
@@ -123,6 +142,59 @@ pub enum CertificateError {
         /// How it has to begin.
         prefix: String,
     },
+    /// There is no such CertificateSigningRequest, or no longer.
+    #[error("CertificateSigningRequest `{name}` is not there")]
+    RequestGone {
+        /// Its name.
+        name: PeerText,
+    },
+    /// What the API server says of it cannot be read.
+    #[error("`{key}` of the CertificateSigningRequest is malformed")]
+    RequestMalformed {
+        /// Which part of it.
+        key: &'static str,
+    },
+    /// The request is to another signer than the operator trusts.
+    #[error("CertificateSigningRequest is to signer `{found}`, and `{expected}` is trusted")]
+    RequestSigner {
+        /// The signer of the request.
+        found: PeerText,
+        /// The configured one.
+        expected: String,
+    },
+    /// The request was not approved, or denied, or the signer refused it.
+    #[error("CertificateSigningRequest is not approved")]
+    RequestNotApproved,
+    /// The certificate in the request is another, or there is none.
+    #[error("CertificateSigningRequest holds another certificate than the peer's, or none")]
+    RequestMismatch,
+    /// Whoever asked for the certificate runs on another node than the one
+    /// that the certificate names.
+    #[error("certificate names node `{node}`, and was asked for from node `{requester}`")]
+    RequesterElsewhere {
+        /// The certificate's node.
+        node: String,
+        /// The requester's.
+        requester: PeerText,
+    },
+    /// There is no such node, or no longer.
+    #[error("node `{node}` is not in the cluster")]
+    NodeGone {
+        /// Its name.
+        node: String,
+    },
+    /// The node has no UID.
+    #[error("node `{node}` has no UID")]
+    NodeUidMissing {
+        /// Its name.
+        node: String,
+    },
+    /// The certificate was asked for from an earlier node of this name.
+    #[error("certificate was asked for from another node that was called `{node}`")]
+    NodeReplaced {
+        /// Its name.
+        node: String,
+    },
 }
 
 /// A certificate of a payload.
@@ -159,6 +231,11 @@ impl CertificateError {
             Self::ClientAddressMismatch => "client_address_mismatch",
             Self::KeyUsage => "key_usage",
             Self::KeyUnsupported { .. } => "key_unsupported",
+            Self::NodeNameMissing => "node_name_missing",
+            Self::NodeGroupMissing => "node_group_missing",
+            Self::NodeNameMalformed { .. } => "node_name_malformed",
+            Self::RequestMissing => "request_missing",
+            Self::RequestNameMalformed => "request_name_malformed",
             Self::ResponseMalformed { .. } => "response_malformed",
             Self::ResponseKind { .. } => "response_kind",
             Self::NonceMalformed { .. } => "nonce_malformed",
@@ -167,6 +244,15 @@ impl CertificateError {
             Self::SvidMissing => "svid_missing",
             Self::SvidForeign { .. } => "svid_foreign",
             Self::SvidPrefix { .. } => "svid_prefix",
+            Self::RequestGone { .. } => "request_gone",
+            Self::RequestMalformed { .. } => "request_malformed",
+            Self::RequestSigner { .. } => "request_signer",
+            Self::RequestNotApproved => "request_not_approved",
+            Self::RequestMismatch => "request_mismatch",
+            Self::RequesterElsewhere { .. } => "requester_elsewhere",
+            Self::NodeGone { .. } => "node_gone",
+            Self::NodeUidMissing { .. } => "node_uid_missing",
+            Self::NodeReplaced { .. } => "node_mismatch",
         }
     }
 }

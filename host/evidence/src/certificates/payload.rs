@@ -1,5 +1,6 @@
 //! The chain that a peer sends: `{"certificates": ["<base64 of DER>", ...]}`,
-//! the leaf first.
+//! the leaf first. An agent of `k8s` names the CertificateSigningRequest that
+//! its leaf came from in `request`.
 //!
 //! Trusts nothing. The length of the payload is bounded before
 //! ([`RawEvidence`](crate::RawEvidence)), the number of certificates here, and
@@ -17,18 +18,26 @@ use serde::Serialize;
 pub(super) struct Chain {
     pub(super) leaf: CertificateDer<'static>,
     pub(super) intermediates: Vec<CertificateDer<'static>>,
+    /// The object that the peer says its leaf came from, as it wrote it.
+    pub(super) request: Option<String>,
 }
 
 #[derive(Serialize)]
-struct Payload {
+struct Payload<'a> {
     certificates: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<&'a str>,
 }
 
 /// A payload of `certificates`, as agents send it.
-pub(super) fn encode(certificates: impl IntoIterator<Item: AsRef<[u8]>>) -> Vec<u8> {
+pub(super) fn encode(
+    certificates: impl IntoIterator<Item: AsRef<[u8]>>,
+    request: Option<&str>,
+) -> Vec<u8> {
     let certificates = certificates.into_iter().map(|der| STANDARD.encode(der));
     let payload = Payload {
         certificates: certificates.collect(),
+        request,
     };
     // Strings always have a JSON form.
     serde_json::to_vec(&payload).unwrap_or_default()
@@ -46,6 +55,11 @@ impl Chain {
             // What Go writes for a list that is not there.
             None | Some(Json::Null) => return Err(CertificateError::Missing),
             Some(_) => return Err(CertificateError::ChainEncoding),
+        };
+        let request = match object.take("request") {
+            Some(Json::String(name)) => Some(name.into_owned()),
+            None | Some(Json::Null) => None,
+            Some(_) => return Err(CertificateError::RequestNameMalformed),
         };
         let count = list.len().saturating_sub(1);
         if count > max_intermediates {
@@ -70,6 +84,7 @@ impl Chain {
         Ok(Self {
             leaf,
             intermediates: certificates.collect::<Result<_, _>>()?,
+            request,
         })
     }
 }

@@ -24,6 +24,7 @@ use x509_cert::der::Decode as _;
 /// `Debug` shows the number of certificates and nothing of the key.
 pub struct Prover {
     certificates: Vec<Vec<u8>>,
+    request: Option<String>,
     key: PrivateKey,
 }
 
@@ -107,7 +108,11 @@ impl Prover {
             .find(|block| block.is_private_key())
             .ok_or(ProverError::NoKey)?
             .der()?;
-        PrivateKey::to(leaf, &key).map(|key| Self { certificates, key })
+        PrivateKey::to(leaf, &key).map(|key| Self {
+            certificates,
+            request: None,
+            key,
+        })
     }
 
     /// The same, with the certificates of a PEM file behind those there are.
@@ -119,10 +124,18 @@ impl Prover {
         Ok(self)
     }
 
+    /// The same, for a certificate that came from the CertificateSigningRequest
+    /// `name`, which goes along: the server of `k8s` looks at it.
+    #[must_use]
+    pub fn requested_as(mut self, name: impl Into<String>) -> Self {
+        self.request = Some(name.into());
+        self
+    }
+
     /// What is sent first.
     #[must_use]
     pub fn payload(&self) -> Vec<u8> {
-        payload::encode(&self.certificates)
+        payload::encode(&self.certificates, self.request.as_deref())
     }
 
     /// Signs a challenge together with a nonce of our own, so that nobody can

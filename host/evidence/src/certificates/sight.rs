@@ -74,5 +74,5 @@ pub fn payload_of_pem(file: &[u8]) -> Result<Vec<u8>, PemError> {
         .filter(|block| block.label == "CERTIFICATE")
         .map(pem::Block::der)
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(payload::encode(certificates))
+    Ok(payload::encode(certificates, None))
 }

@@ -1,8 +1,9 @@
 //! From a payload to a chain that leads to an authority.
 
+use super::node::NodeClaim;
 use super::payload::Chain;
 use super::{
-    BundleError, CertificateError, Challenge, Nonce, Position, Surroundings, SvidRule,
+    BundleError, CertificateError, Challenge, NodeRule, Nonce, Position, Surroundings, SvidRule,
     TrustedAuthorities, leaf,
 };
 use crate::digest::{sha1_hex, sha256_hex};
@@ -54,6 +55,8 @@ pub struct CertificateVerifier {
     pub cluster: Option<String>,
     /// Whether the leaf has to name the peer's address.
     pub verify_client_ip: bool,
+    /// Whether, and how, the leaf has to be a Kubernetes node's.
+    pub node: Option<NodeRule>,
 }
 
 /// Whose signature on a certificate counts.
@@ -74,6 +77,7 @@ pub struct ExaminedChain {
     key: Vec<u8>,
     statement: Statement,
     svid: Option<SvidRule>,
+    node: Option<NodeClaim>,
 }
 
 /// A certificate serves whatever it was issued for: SPIRE asks for no
@@ -122,11 +126,17 @@ impl CertificateVerifier {
         let tbs = certificate.tbs_certificate();
         let key = tbs.subject_public_key_info();
         let kind = leaf::key_kind(key).map_err(|kind| CertificateError::KeyUnsupported { kind })?;
+        let subject = leaf::subject(&certificate);
+        let node = self
+            .node
+            .as_ref()
+            .map(|rule| rule.claim(&subject, chain.request, &chain.leaf))
+            .transpose()?;
         let (not_before, not_after) = leaf::times(tbs.validity());
         Ok(ExaminedChain {
             subject: Certificate {
                 cluster: self.cluster.clone(),
-                subject: leaf::subject(&certificate),
+                subject,
                 serial: leaf::serial(&certificate),
                 sha1: sha1_hex(&chain.leaf),
                 sha256: sha256_hex(&chain.leaf),
@@ -141,6 +151,7 @@ impl CertificateVerifier {
             key: key.subject_public_key.raw_bytes().to_vec(),
             statement: Statement::of(&chain.leaf),
             svid,
+            node,
         })
     }
 
@@ -311,6 +322,7 @@ impl ExaminedChain {
             key: self.key,
             statement: self.statement,
             svid: self.svid,
+            node: self.node,
             nonce,
         }
     }

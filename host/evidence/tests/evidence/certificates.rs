@@ -4,6 +4,7 @@
 //! come with the stock agents of the end-to-end suite.
 
 mod hostile;
+mod nodes;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -93,6 +94,7 @@ fn trusting(roots: &[&CertificateDer<'_>]) -> CertificateVerifier {
         limits: ChainLimits::default(),
         cluster: None,
         verify_client_ip: false,
+        node: None,
     }
 }
 
@@ -173,7 +175,9 @@ fn both(challenge: &[u8], own: &[u8]) -> Vec<u8> {
 }
 
 fn answered(challenge: Challenge, response: &Value) -> Result<Certificate, CertificateError> {
-    let verified = challenge.answered(response.to_string().as_bytes())?;
+    let verified = challenge
+        .answered(response.to_string().as_bytes(), &Patience::none())
+        .map_err(refused)?;
     match verified.into_parts() {
         (None, Subject::Certificate(certificate)) => Ok(certificate),
         other => panic!("not a certificate: {other:?}"),
@@ -311,7 +315,9 @@ fn an_answer_is_for_the_certificates_kind_of_key() {
     assert!(answered(challenge(&key), &both).is_ok());
     assert!(answered(challenge(&RSA), &both).is_ok());
     for text in ["", "null", "[]", "{", r#"{"ecdsa_signature":[]}"#] {
-        let error = challenge(&key).answered(text.as_bytes()).unwrap_err();
+        let error = challenge(&key)
+            .answered(text.as_bytes(), &Patience::none())
+            .unwrap_err();
         assert_eq!(error.reason(), "response_malformed", "{text}");
     }
 }
@@ -610,7 +616,7 @@ fn every_reason_stands_in_the_table_of_checks() {
         .skip(1)
         .filter_map(|rest| rest.split_once('"').map(|(reason, _)| reason))
         .collect();
-    assert_eq!(reasons.len(), 19);
+    assert_eq!(reasons.len(), 33);
     for reason in reasons {
         assert!(table.contains(&format!("`{reason}`")), "{reason}");
     }
@@ -641,7 +647,7 @@ fn an_answer_of_ours_proves_possession_with_every_kind_of_key() {
         };
         let challenge = asked();
         let good = answer(&challenge);
-        let proven = challenge.answered(&good).unwrap();
+        let proven = challenge.answered(&good, &Patience::none()).unwrap();
         let Subject::Certificate(certificate) = proven.subject() else {
             panic!("{proven:?}");
         };
@@ -651,7 +657,7 @@ fn an_answer_of_ours_proves_possession_with_every_kind_of_key() {
         let chain = verifier.examined(&prover.payload(), NOW).unwrap();
         let error = chain
             .challenge(Nonce::new([8; NONCE_BYTES]))
-            .answered(&good)
+            .answered(&good, &Patience::none())
             .unwrap_err();
         assert_eq!(error.reason(), "possession_unproven");
         assert!(!format!("{prover:?}").contains(&key.serialize_pem()));
@@ -817,7 +823,7 @@ fn in_spiffe_mode_an_svid_of_the_trust_domain_below_the_prefix_is_evidence() {
             .answer(&challenge.message(), Nonce::new(OWN))
             .unwrap();
         challenge
-            .answered(&answer)
+            .answered(&answer, &Patience::none())
             .map(drop)
             .map_err(|error| error.reason())
     };

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nameplate_evidence::{
     ApiError, Binding, Cluster, ClusterApi, EvidenceError, KeySet, KeySource, KeysStatus, Label,
     LocalProof, Lookup, NodeRecord, Patience, PodRecord, Proof, ReviewProof, ServiceAccount,
-    Subject, TokenReview, TokenVerifier, TrustedKeys,
+    SigningRequestRecord, Subject, TokenReview, TokenVerifier, TrustedKeys,
 };
 use serde_json::{Value, json};
 
@@ -41,6 +41,10 @@ impl ClusterApi for Scripted {
     fn node(&self, name: &str, _: &Patience) -> Result<NodeRecord, ApiError> {
         assert_eq!(name, "worker-1");
         self.node.clone()
+    }
+
+    fn signing_request(&self, _: &str, _: &Patience) -> Result<SigningRequestRecord, ApiError> {
+        panic!("a token comes from no CertificateSigningRequest")
     }
 }
 

@@ -32,7 +32,7 @@ pub(in crate::config) fn agent(
         |table| match data.method {
             Method::K8sSat => token(table, TokenMethod::K8sSat, base).map(AgentConfig::Token),
             Method::K8sPsat => token(table, TokenMethod::K8sPsat, base).map(AgentConfig::Token),
-            Method::X509Pop => certificate(table, base).map(AgentConfig::Certificate),
+            Method::X509Pop | Method::K8s => certificate(table, base).map(AgentConfig::Certificate),
         },
     );
     let (list, _) = reading.finish();

@@ -20,7 +20,7 @@ use nameplate_evidence::certificates::CertificateVerifier;
 use nameplate_policy::{Limits, PolicySource};
 
 /// Every method there is, for messages.
-const METHODS: &str = "`k8s_sat`, `k8s_psat` and `x509pop`";
+const METHODS: &str = "`k8s_sat`, `k8s_psat`, `x509pop` and `k8s`";
 
 /// What peers prove themselves with, as far as it is read before the policy.
 enum Proof {
@@ -70,6 +70,10 @@ pub(super) fn attestor(
             ),
             Method::X509Pop => {
                 let read = certificates::x509pop(table, trust_domain, place, &entry.key);
+                (read.naming, Proof::Certificate(read.verifier))
+            }
+            Method::K8s => {
+                let read = certificates::k8s(table, place);
                 (read.naming, Proof::Certificate(read.verifier))
             }
         };
@@ -140,6 +144,11 @@ pub(super) fn default_naming(method: Method, place: PolicyPlace) -> NamingConfig
         ),
         Method::K8sPsat => ("node", serde_json::json!({})),
         Method::X509Pop => ("thumbprint", serde_json::json!({"source": "fingerprint"})),
+        // As SPIRE's first Kubernetes attestor did.
+        Method::K8s => (
+            "subject",
+            serde_json::json!({"selectors": ["subject", "ca"]}),
+        ),
     };
     builtin(policy, settings, place)
 }

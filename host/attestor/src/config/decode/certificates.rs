@@ -1,7 +1,10 @@
 //! The keys of an `x509pop` attestor: whose signatures on certificates count,
-//! in SPIRE's words.
+//! in SPIRE's words. `nodes` has those of `k8s`.
 
+mod nodes;
 mod path_template;
+
+pub(super) use nodes::k8s;
 
 use super::attestor::{builtin, default_naming};
 use super::table::{Field, TableReader};
@@ -18,8 +21,8 @@ use std::path::Path;
 /// Where agents' SVIDs are, unless the configuration says otherwise.
 const DEFAULT_PREFIX: &str = "/spire-exchange/";
 
-/// What an `x509pop` attestor is told.
-pub(super) struct X509Pop {
+/// What an attestor of certificates is told.
+pub(super) struct Certificates {
     pub(super) verifier: Option<CertificateVerifier>,
     /// How peers are named, unless a policy is given.
     pub(super) naming: NamingConfig,
@@ -31,7 +34,7 @@ pub(super) fn x509pop(
     trust_domain: Option<&TrustDomain>,
     place: PolicyPlace,
     name: &str,
-) -> X509Pop {
+) -> Certificates {
     let spiffe = is_by_svid(table);
     let prefix = prefix(table);
     let bundle = match spiffe {
@@ -51,9 +54,7 @@ pub(super) fn x509pop(
         }
     };
     let limits = limits(table);
-    let verify_client_ip = table
-        .boolean("verify_client_ip")
-        .is_some_and(|verify| verify.value);
+    let verify_client_ip = verify_client_ip(table);
     let base = if spiffe == Some(true) {
         builtin(
             "subject",
@@ -64,15 +65,22 @@ pub(super) fn x509pop(
         default_naming(Method::X509Pop, place)
     };
     let naming = path_template::naming(table, &base, name).unwrap_or(base);
-    X509Pop {
+    Certificates {
         verifier: bundle.map(|trust| CertificateVerifier {
             trust,
             limits,
             cluster: None,
             verify_client_ip,
+            node: None,
         }),
         naming,
     }
+}
+
+fn verify_client_ip(table: &mut TableReader<'_, '_>) -> bool {
+    table
+        .boolean("verify_client_ip")
+        .is_some_and(|verify| verify.value)
 }
 
 /// None when that cannot be told.

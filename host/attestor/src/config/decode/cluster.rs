@@ -2,7 +2,7 @@
 //! trusted, and for what.
 
 mod published;
-mod verification;
+pub(super) mod verification;
 
 use super::policy::naming;
 use super::reading::Reading;

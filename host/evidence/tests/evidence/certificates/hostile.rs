@@ -495,7 +495,9 @@ fn answers_by_ecdsa() {
                 .replacen("{", r#"{"ecdsa_signature":null,"#, 1),
         ),
     ] {
-        let error = challenge(&key).answered(answer.as_bytes()).unwrap_err();
+        let error = challenge(&key)
+            .answered(answer.as_bytes(), &Patience::none())
+            .unwrap_err();
         assert_eq!(error.reason(), "response_malformed", "{what}");
     }
 }

@@ -67,22 +67,33 @@ pub(super) fn api(
         }
         return None;
     }
-    // SPIRE takes an empty path for none.
+    api_server(
+        table,
+        "kube_config_file",
+        &format!("cluster {}", quoted(name)),
+    )
+}
+
+/// The API server of the kubeconfig that `key` names; with none, or an empty
+/// path, as SPIRE has it, that of the cluster that this runs in. For messages it
+/// is that of `whom`.
+pub(in crate::config::decode) fn api_server(
+    table: &mut TableReader<'_, '_>,
+    key: &'static str,
+    whom: &str,
+) -> Option<Arc<dyn ClusterApi>> {
+    let entry = table.entry(key);
     let written = entry.filter(|entry| entry.node.value.as_str() != Some(""));
     let access = match written {
         Some(_) => {
-            let path = table.string("kube_config_file")?;
+            let path = table.string(key)?;
             Access::Kubeconfig(table.reading().file(Path::new(path.value)))
         }
         None => Access::InCluster,
     };
     ApiServer::new(access)
         .map_err(|error| {
-            let text = format!(
-                "cluster {} cannot be asked: {}",
-                quoted(name),
-                chain(&error)
-            );
+            let text = format!("{whom} cannot be asked: {}", chain(&error));
             let place =
                 written.map_or_else(|| table.place(), |entry| Some(entry.node.span.clone()));
             table.note(Problem::error(place, text));
