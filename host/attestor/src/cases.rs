@@ -59,6 +59,18 @@ pub enum Outcome {
     SettingsRefused(Vec<String>),
 }
 
+impl From<&AgentIdentity> for Outcome {
+    fn from(identity: &AgentIdentity) -> Self {
+        Self::Identity {
+            spiffe_id: identity.spiffe_id().to_string(),
+            selectors: identity
+                .selectors()
+                .map(|selector| selector.value.to_owned())
+                .collect(),
+        }
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -161,7 +173,7 @@ impl Case {
         };
         match Envelope::default().admit(&namespace, &self.facts, derivation) {
             Ok(identity) => CaseRun {
-                outcome: outcome_of(&identity),
+                outcome: Outcome::from(&identity),
                 fuel,
                 detail: None,
             },
@@ -186,16 +198,6 @@ impl Case {
                 .parse()
                 .map_err(|error| format!("facts: attestor: {error}"))?,
         })
-    }
-}
-
-fn outcome_of(identity: &AgentIdentity) -> Outcome {
-    Outcome::Identity {
-        spiffe_id: identity.spiffe_id().to_string(),
-        selectors: identity
-            .selectors()
-            .map(|selector| selector.value.to_owned())
-            .collect(),
     }
 }
 

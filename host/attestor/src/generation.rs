@@ -175,6 +175,7 @@ fn problems(config: &NamingConfig, source: &PolicySource, error: &NamingError) -
             | LoadError::Compile(_),
         )
         | NamingError::CasesMalformed(_)
+        | NamingError::SubjectKeysMalformed(_)
         | NamingError::CasesFailed { .. } => whole(place.source()),
     }
 }

@@ -77,6 +77,7 @@
 
 pub mod cases;
 pub mod config;
+pub mod study;
 pub mod watch;
 
 mod agent;
@@ -85,6 +86,7 @@ mod attestor;
 mod attestors;
 mod envelope;
 mod error;
+mod fact;
 mod first_use;
 mod generation;
 mod identity;
@@ -93,6 +95,7 @@ mod naming;
 mod placeholder;
 mod spiffe_id;
 mod step;
+mod subject_key;
 mod token_method;
 
 pub use nameplate_evidence as evidence;
@@ -107,6 +110,7 @@ pub use attestor::{Attestation, Attestor};
 pub use attestors::{Attestors, Reload, WatchEvent};
 pub use envelope::{AdmitError, Envelope, Leading};
 pub use error::{AttestError, Failure, PeerMessage, chain};
+pub use fact::{FactPointer, NoSuchFact};
 pub use first_use::{KnownAgents, KnownAgentsError, MAX_USED_TOKENS, UsedTokenError};
 pub use generation::Generation;
 pub use identity::{AgentIdentity, Selector};
@@ -117,4 +121,5 @@ pub use spiffe_id::{
     MAX_ID_BYTES, MAX_TRUST_DOMAIN_BYTES, PathSegment, SpiffeId, SpiffeIdError, TrustDomain,
 };
 pub use step::{Challenged, Presented, Step};
+pub use subject_key::{SaidBy, SubjectKey, SubjectKeys, SubjectKeysError};
 pub use token_method::TokenMethod;

@@ -2,7 +2,10 @@
 
 use crate::cases::{self, CaseFailure};
 use crate::envelope::Envelope;
-use nameplate_policy::{Digest, LoadError, Manifest, Policy, PolicyRequest, PolicySource, Sandbox};
+use crate::subject_key::{SubjectKey, SubjectKeys, SubjectKeysError};
+use nameplate_policy::{
+    Digest, Facts, LoadError, Manifest, Policy, PolicyRequest, PolicySource, Sandbox,
+};
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,6 +15,7 @@ pub struct Naming {
     pub(crate) policy: Policy,
     pub(crate) envelope: Envelope,
     pub(crate) label: Arc<PolicyLabel>,
+    subject_keys: SubjectKeys,
 }
 
 impl Naming {
@@ -36,7 +40,10 @@ impl Naming {
         if !matches!(request.source, PolicySource::Builtin(_)) {
             cases::prove(sandbox, &component, policy.manifest(), policy.limits())?;
         }
+        let subject_keys = SubjectKeys::of_policy(policy.manifest(), &request.settings)
+            .map_err(NamingError::SubjectKeysMalformed)?;
         Ok(Self {
+            subject_keys,
             label: Arc::new(PolicyLabel::new(&request.source, policy.manifest(), digest)),
             policy,
             envelope,
@@ -51,6 +58,16 @@ impl Naming {
     /// What the policy may answer.
     pub fn envelope(&self) -> &Envelope {
         &self.envelope
+    }
+
+    /// The facts that keep its subjects apart.
+    pub fn subject_keys(&self) -> &SubjectKeys {
+        &self.subject_keys
+    }
+
+    /// Which subject the facts are of, as the policy tells subjects apart.
+    pub fn subject_key(&self, facts: &Facts) -> SubjectKey {
+        self.subject_keys.key(facts)
     }
 
     /// Which policy it is.
@@ -99,6 +116,9 @@ pub enum NamingError {
     /// The component's cases cannot be read.
     #[error("the component's cases cannot be read")]
     CasesMalformed(#[source] serde_json::Error),
+    /// The component's word on its subjects cannot be read.
+    #[error("the component does not say readably which facts keep subjects apart")]
+    SubjectKeysMalformed(#[source] SubjectKeysError),
     /// It fails its own cases.
     #[error("the policy fails {} of its own {total} cases; the first: {first}", failures.len())]
     CasesFailed {

@@ -18,6 +18,13 @@ impl Digest {
 
     /// Zero bytes only: what stands where there is nothing to digest.
     pub const NONE: Self = Self([0; 32]);
+
+    /// Its first 16 bytes: short enough to keep many, and long enough that
+    /// nobody finds other bytes for them.
+    pub fn leading(&self) -> [u8; 16] {
+        let (leading, _) = self.0.as_chunks::<16>();
+        leading.first().copied().unwrap_or_default()
+    }
 }
 
 impl fmt::Display for Digest {

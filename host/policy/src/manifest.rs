@@ -1,9 +1,10 @@
 //! What a component says about itself, in custom sections.
 //!
 //! Name, version and description stand in the sections that WebAssembly
-//! tooling shares (`component-name`, `version`, `description`). Two more are
-//! ours: a JSON Schema of the settings, and the policy's own cases. None of
-//! it is believed for any decision, except that the cases are run.
+//! tooling shares (`component-name`, `version`, `description`). The others
+//! are ours: a JSON Schema of the settings, the policy's own cases, and the
+//! facts that keep its subjects apart. None of it is believed for any
+//! decision, except that the cases are run.
 
 use crate::contract::printable;
 use wasmparser::{ComponentName, KnownCustom, Parser, Payload};
@@ -13,6 +14,10 @@ pub const SETTINGS_SCHEMA_SECTION: &str = "nameplate:settings-schema";
 
 /// Custom section that holds the policy's cases, as a JSON array.
 pub const CASES_SECTION: &str = "nameplate:cases";
+
+/// Custom section that says which facts keep the policy's subjects apart, as
+/// a JSON array of rules.
+pub const SUBJECT_KEYS_SECTION: &str = "nameplate:subject-keys";
 
 /// What a component says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +32,8 @@ pub struct Manifest {
     pub settings_schema: Option<String>,
     /// Its cases, as the text of a JSON array.
     pub cases: Option<String>,
+    /// Which facts keep its subjects apart, as the text of a JSON array.
+    pub subject_keys: Option<String>,
 }
 
 impl Manifest {
@@ -50,6 +57,7 @@ impl Manifest {
                             manifest.settings_schema = text.map(str::to_owned);
                         }
                         CASES_SECTION => manifest.cases = text.map(str::to_owned),
+                        SUBJECT_KEYS_SECTION => manifest.subject_keys = text.map(str::to_owned),
                         _ => {
                             if let KnownCustom::ComponentName(reader) = section.as_known() {
                                 for name in reader.into_iter().flatten() {
@@ -81,7 +89,8 @@ mod tests {
                 (@custom "version" "1.2.3")
                 (@custom "description" "names\nthings")
                 (@custom "nameplate:settings-schema" "{}")
-                (@custom "nameplate:cases" "[]"))"#,
+                (@custom "nameplate:cases" "[]")
+                (@custom "nameplate:subject-keys" "[ ]"))"#,
         )
         .unwrap();
         assert_eq!(
@@ -92,6 +101,7 @@ mod tests {
                 description: Some("names\\nthings".to_owned()),
                 settings_schema: Some("{}".to_owned()),
                 cases: Some("[]".to_owned()),
+                subject_keys: Some("[ ]".to_owned()),
             }
         );
         assert_eq!(Manifest::read(b"torn"), Manifest::default());

@@ -1,0 +1,29 @@
+//! What a policy does, found out by asking it: about many facts, about facts
+//! that were changed, and beside another policy.
+//!
+//! Nothing here decides about a machine. Every question goes to a fresh
+//! sandbox under the limits of a server, so what is found holds there.
+//!
+//! | question | answer |
+//! |---|---|
+//! | why does this machine have this name? | [`Explanation`] |
+//! | what would another policy change, and for whom? | [`Comparison`] |
+//! | do two subjects bear one ID? | [`Sightings`] |
+
+mod comparison;
+mod edits;
+mod explanation;
+mod names;
+mod rounds;
+pub(crate) mod samples;
+mod settings;
+mod shape;
+mod sightings;
+
+pub use comparison::{Change, Collision, Comparison, ComparisonOptions, Described, Group, Sample};
+pub use explanation::{
+    Aspect, Derivation, Effects, ExplainError, Explained, Explanation, How, Influence, Origin,
+    Part, Together, Tried,
+};
+pub use names::Names;
+pub use sightings::{Sight, Sightings};

@@ -1,0 +1,214 @@
+//! Where each part of an answer comes from.
+
+use super::{Answer, Probe};
+use crate::cases::Outcome;
+use crate::study::names;
+use nameplate_policy::Facts;
+use serde::Serialize;
+use serde_json::Value;
+
+/// An answer, each part with its origin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Derivation {
+    /// The part of the ID that the host writes: trust domain, and the name of
+    /// the attestor.
+    pub prefix: String,
+    /// The path segments.
+    pub path: Vec<Part>,
+    /// The selectors.
+    pub selectors: Vec<Part>,
+}
+
+/// A path segment or a selector, and what it was made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// Its text.
+    pub text: String,
+    /// What changes it. Empty where nothing does: it is the policy's own.
+    pub origins: Vec<Origin>,
+}
+
+/// A fact or setting that a part depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// Its name, as it is shown.
+    pub name: String,
+    /// Whether it is a setting; else it is a fact.
+    pub setting: bool,
+    /// How the part depends on it.
+    pub how: How,
+}
+
+/// How a part depends on a fact or setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// It is the value, and was every other value that was tried.
+    Is,
+    /// It holds the value, and held every other value that was tried.
+    Holds,
+    /// It is computed or chosen by it.
+    DependsOn,
+    /// It depends on its not being there.
+    DependsOnAbsence,
+}
+
+impl Derivation {
+    pub(super) fn of(
+        facts: &Facts,
+        before: &Answer,
+        fact_probes: &[Probe],
+        setting_probes: &[Probe],
+    ) -> Option<Self> {
+        let Outcome::Identity { selectors, .. } = &before.outcome else {
+            return None;
+        };
+        let part = |text: &String, place: Place<'_>| {
+            let origins = |probes: &[Probe], setting| -> Vec<Origin> {
+                probes
+                    .iter()
+                    .filter_map(|probe| {
+                        Some(Origin {
+                            name: probe.influence.name.clone(),
+                            setting,
+                            how: how(probe, text, &place)?,
+                        })
+                    })
+                    .collect()
+            };
+            let mut origins = [origins(fact_probes, false), origins(setting_probes, true)].concat();
+            origins.sort_by_key(|origin| (origin.setting, origin.how));
+            Part {
+                text: text.clone(),
+                origins,
+            }
+        };
+        Some(Self {
+            prefix: names::prefix(facts),
+            path: before
+                .path
+                .iter()
+                .enumerate()
+                .map(|(index, text)| part(text, Place::Segment(index, &before.path)))
+                .collect(),
+            selectors: selectors
+                .iter()
+                .map(|text| part(text, Place::Selector(selectors)))
+                .collect(),
+        })
+    }
+}
+
+/// Which part of an answer.
+enum Place<'a> {
+    /// The segment of this index, of these.
+    Segment(usize, &'a [String]),
+    /// One of these selectors.
+    Selector(&'a [String]),
+}
+
+impl Place<'_> {
+    /// The texts that stand in an answer in place of the part. None where it
+    /// is as it was, or there is no answer.
+    fn instead<'a>(&self, text: &str, answer: &'a Answer) -> Option<Vec<&'a str>> {
+        if !matches!(answer.outcome, Outcome::Identity { .. }) {
+            return None;
+        }
+        match self {
+            Self::Segment(index, before) => {
+                let (start, end) = replaced(before, &answer.path);
+                let kept = end.min(before.len());
+                let changed = (start..kept).contains(index);
+                let grown = answer.path.len().saturating_add(kept);
+                let until = grown.saturating_sub(before.len());
+                let new = answer.path.iter().take(until).skip(start);
+                changed.then(|| new.map(String::as_str).collect())
+            }
+            Self::Selector(before) => {
+                let gone = !answer.selectors().iter().any(|value| value == text);
+                let new = answer.selectors().iter();
+                let new = new.filter(|value| !before.contains(value));
+                gone.then(|| new.map(String::as_str).collect())
+            }
+        }
+    }
+}
+
+/// The range of `before` that `after` does not share with it, by what both
+/// begin and end with.
+fn replaced(before: &[String], after: &[String]) -> (usize, usize) {
+    if before.len() == after.len() {
+        // Segment for segment: several may change apart from each other.
+        let differs = |(one, other): &(&String, &String)| one != other;
+        let pairs = || before.iter().zip(after).enumerate();
+        let first = pairs().find(|(_, pair)| differs(pair));
+        let last = pairs().filter(|(_, pair)| differs(pair)).last();
+        return match (first, last) {
+            (Some((first, _)), Some((last, _))) => (first, last.saturating_add(1)),
+            (_, _) => (0, 0),
+        };
+    }
+    let start = before
+        .iter()
+        .zip(after)
+        .take_while(|(one, other)| one == other);
+    let start = start.count();
+    let ends = before.iter().rev().zip(after.iter().rev());
+    let longest = before.len().min(after.len()).saturating_sub(start);
+    let end = ends.take(longest).take_while(|(one, other)| one == other);
+    (start, before.len().saturating_sub(end.count()))
+}
+
+/// How `text` depends on what was changed, if it does.
+fn how(probe: &Probe, text: &str, place: &Place<'_>) -> Option<How> {
+    let tried = || probe.influence.tried.iter().zip(&probe.answers);
+    let mut instead = tried()
+        .filter_map(|(tried, answer)| Some((tried, place.instead(text, answer)?)))
+        .peekable();
+    instead.peek()?;
+    let Some(value) = &probe.influence.value else {
+        return Some(How::DependsOnAbsence);
+    };
+    // Of a record, the facts in it say more.
+    if value.is_object() {
+        return None;
+    }
+    let (Value::String(value), false) = (value, text.is_empty()) else {
+        return Some(How::DependsOn);
+    };
+    // Follows the value: what stands there instead is the new value, in the
+    // same surroundings.
+    let followed = instead.all(|(tried, new)| match &tried.value {
+        Some(Value::String(new_value)) => {
+            let expected = text.replacen(value.as_str(), new_value, 1);
+            new.contains(&expected.as_str())
+        }
+        Some(_) | None => true,
+    });
+    Some(match followed {
+        true if text == value => How::Is,
+        true if !value.is_empty() && text.contains(value.as_str()) => How::Holds,
+        _ => How::DependsOn,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_replaced_lies_between_what_both_share() {
+        let own = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        for (before, after, range) in [
+            (&["a", "b"][..], &["a", "c"][..], (1, 2)),
+            (&["a", "b", "c"], &["x", "b", "y"], (0, 3)),
+            (&["a", "b"], &["a", "b"], (0, 0)),
+            (&["a", "b"], &["b"], (0, 1)),
+            (&["b"], &["a", "b"], (0, 0)),
+            (&["a", "x", "c"], &["a", "c"], (1, 2)),
+            (&["a", "a"], &["a"], (1, 2)),
+        ] {
+            assert_eq!(replaced(&own(before), &own(after)), range, "{before:?}");
+        }
+    }
+}
