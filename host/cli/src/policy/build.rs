@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, bail};
+use nameplate_attestor::SubjectKeys;
+use nameplate_policy::Manifest;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -79,8 +81,9 @@ pub(crate) fn build(
             name: name.to_owned(),
             version: project.package.version.clone(),
             description: project.package.description.clone(),
-            settings_schema: read_schema(&dir)?,
+            settings_schema: read_json_if_there(&dir, "settings.schema.json")?,
             cases: read_cases(&dir)?,
+            subject_keys: read_subject_keys(&dir)?,
         },
     )
     .with_context(|| format!("`{name}` does not become a component"))?;
@@ -277,14 +280,30 @@ fn rust_flags(project: &Project, target: &Path) -> anyhow::Result<OsString> {
     Ok(flags)
 }
 
-/// The project's settings schema, if it has one.
-fn read_schema(dir: &Path) -> anyhow::Result<Option<Value>> {
-    let path = dir.join("settings.schema.json");
+/// One of the files that a project may have.
+fn read_json_if_there(dir: &Path, name: &str) -> anyhow::Result<Option<Value>> {
+    let path = dir.join(name);
     if path.is_file() {
         read_json(&path).map(Some)
     } else {
         Ok(None)
     }
+}
+
+/// What the project says of its subjects. A host refuses a component whose
+/// word on them it cannot read, so that is found here.
+fn read_subject_keys(dir: &Path) -> anyhow::Result<Option<Value>> {
+    const NAME: &str = "subject-keys.json";
+    let Some(keys) = read_json_if_there(dir, NAME)? else {
+        return Ok(None);
+    };
+    let manifest = Manifest {
+        subject_keys: Some(keys.to_string()),
+        ..Manifest::default()
+    };
+    SubjectKeys::of_policy(&manifest, &Value::Null)
+        .with_context(|| format!("`{}` cannot be used", dir.join(NAME).display()))?;
+    Ok(Some(keys))
 }
 
 /// The project's cases by the stems of their file names.
@@ -409,14 +428,33 @@ mod tests {
 
     #[test]
     fn a_schema_is_optional_but_json() {
+        let read = |dir: &Path| read_json_if_there(dir, "settings.schema.json");
         let dir = project(&[]);
-        assert_eq!(read_schema(dir.path()).unwrap(), None);
+        assert_eq!(read(dir.path()).unwrap(), None);
         fs::write(dir.path().join("settings.schema.json"), "{}").unwrap();
-        assert!(read_schema(dir.path()).unwrap().is_some());
+        assert!(read(dir.path()).unwrap().is_some());
         fs::write(dir.path().join("settings.schema.json"), "{").unwrap();
-        let error = read_schema(dir.path()).unwrap_err().to_string();
+        let error = read(dir.path()).unwrap_err().to_string();
         assert!(
             error.ends_with("settings.schema.json` is not JSON"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn subject_keys_name_facts_that_there_are() {
+        let dir = project(&[]);
+        assert_eq!(read_subject_keys(dir.path()).unwrap(), None);
+        let path = dir.path().join("subject-keys.json");
+        fs::write(&path, r#"[{"facts": ["/attestation_id"]}]"#).unwrap();
+        assert!(read_subject_keys(dir.path()).unwrap().is_some());
+        fs::write(&path, r#"[{"facts": ["/attestation"]}]"#).unwrap();
+        let error = format!("{:#}", read_subject_keys(dir.path()).unwrap_err());
+        assert!(
+            error.ends_with(
+                "subject-keys.json` cannot be used: a rule names no fact: there is no fact \
+                 `/attestation`; facts are named as in `/subject/service_account/node/uid`"
+            ),
             "{error}"
         );
     }

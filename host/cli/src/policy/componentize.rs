@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
-use nameplate_policy::{CASES_SECTION, SETTINGS_SCHEMA_SECTION};
+use nameplate_policy::{CASES_SECTION, SETTINGS_SCHEMA_SECTION, SUBJECT_KEYS_SECTION};
 use serde_json::{Map, Value};
 use wasm_encoder::{ComponentNameSection, ComponentSection, CustomSection};
 use wit_component::{ComponentEncoder, DecodedWasm};
@@ -32,6 +32,8 @@ pub(crate) struct Metadata {
     pub(crate) settings_schema: Option<Value>,
     /// Its cases by name.
     pub(crate) cases: BTreeMap<String, Map<String, Value>>,
+    /// Which facts keep its subjects apart.
+    pub(crate) subject_keys: Option<Value>,
 }
 
 /// The component of `core_module`, with `metadata` in its custom sections.
@@ -65,6 +67,10 @@ pub(crate) fn componentize(core_module: &[u8], metadata: &Metadata) -> anyhow::R
     if !metadata.cases.is_empty() {
         let json = serde_json::to_vec(&named(&metadata.cases)).context("cases")?;
         append(&mut component, CASES_SECTION, &json);
+    }
+    if let Some(keys) = &metadata.subject_keys {
+        let json = serde_json::to_vec(&ordered(keys)).context("subject keys")?;
+        append(&mut component, SUBJECT_KEYS_SECTION, &json);
     }
     Ok(component)
 }
@@ -194,6 +200,7 @@ mod tests {
                 ),
                 ("a".into(), case(&json!({}))),
             ]),
+            subject_keys: Some(json!([{ "facts": ["/attestor"] }])),
         }
     }
 
@@ -212,6 +219,10 @@ mod tests {
             manifest.cases.as_deref(),
             Some(r#"[{"name":"a"},{"a":{"c":2,"d":1},"name":"b","z":1}]"#)
         );
+        assert_eq!(
+            manifest.subject_keys.as_deref(),
+            Some(r#"[{"facts":["/attestor"]}]"#)
+        );
     }
 
     #[test]
@@ -221,6 +232,7 @@ mod tests {
         assert_eq!(manifest.description, None);
         assert_eq!(manifest.settings_schema, None);
         assert_eq!(manifest.cases, None);
+        assert_eq!(manifest.subject_keys, None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::input;
 use crate::report::{
     BAD, Exit, GOOD, HEADING, NOTE, Output, grouped, millis, printable, row, short,
 };
-use nameplate_attestor::{cases, chain};
+use nameplate_attestor::{SubjectKeys, SubjectKeysError, cases, chain};
 use nameplate_policy::{
     CONTRACT_VERSION, Digest, Interface, LoadError, Manifest, Policy, PolicyRequest, PolicySource,
     Sandbox, Start, Trial,
@@ -68,6 +68,8 @@ struct Findings {
     interface: Option<Interface>,
     /// Cases that it carries; none where they cannot be read.
     cases: Option<usize>,
+    /// The facts that keep its subjects apart under the settings.
+    subject_keys: Result<SubjectKeys, SubjectKeysError>,
     /// How long compiling took, where it came to that.
     compiled: Option<Duration>,
     loading: Loading,
@@ -99,6 +101,7 @@ impl Findings {
             .is_ok()
             .then(|| began.elapsed());
         let unset = arguments.settings.is_none();
+        let subject_keys = SubjectKeys::of_policy(&manifest, &settings);
         let request = PolicyRequest {
             settings,
             limits,
@@ -118,6 +121,7 @@ impl Findings {
             digest,
             interface: Interface::read(&component).ok(),
             cases: cases::embedded(&manifest).ok().map(|cases| cases.len()),
+            subject_keys,
             manifest,
             compiled,
             loading,
@@ -166,6 +170,7 @@ impl Findings {
             "digest": self.digest,
             "settings_schema": self.schema(),
             "cases": self.cases,
+            "subject_keys": self.subject_keys.as_ref().ok().map(SubjectKeys::groups),
             "start": start,
             "compile_ms": self.compiled.map(millis),
             "load_ms": load,
@@ -211,6 +216,7 @@ impl Findings {
             Some(count) => row(out, "cases", count)?,
             None => row(out, "cases", format_args!("{BAD}cannot be read{BAD:#}"))?,
         }
+        self.write_subjects(out)?;
         if let Some(compiled) = self.compiled {
             row(out, "compiles in", short(compiled))?;
         }
@@ -244,6 +250,26 @@ impl Findings {
                     printable(&chain(error))
                 )
             }
+        }
+    }
+
+    /// The facts that keep subjects apart, a line for each group.
+    fn write_subjects(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut label = "subjects by";
+        match &self.subject_keys {
+            Ok(keys) => {
+                for group in keys.groups() {
+                    let names: Vec<_> = group.iter().map(ToString::to_string).collect();
+                    row(out, label, printable(&names.join(" + ")))?;
+                    label = "or else by";
+                }
+                row(out, label, "the strongest UID proven")
+            }
+            Err(error) => row(
+                out,
+                label,
+                format_args!("{BAD}cannot be read{BAD:#}: {}", printable(&chain(error))),
+            ),
         }
     }
 

@@ -28,6 +28,8 @@ fn a_policy_shows_what_it_is() {
         "  imports       nothing\n",
         "  exports       nameplate:policy/naming@0.1.0\n",
         "  contract      0.1.0\n",
+        "  subjects by   cluster + node.uid\n",
+        "  or else by    the strongest UID proven\n",
         "  starts        from its configured state\n",
         "This is a policy that can be loaded.\n",
     ] {
@@ -48,6 +50,13 @@ fn json_holds_all_of_it() {
     assert_eq!(answer["refused"], Value::Null);
     assert!(answer["settings_schema"]["properties"]["by"].is_object());
     assert!(answer["cases"].as_u64().unwrap() > 0);
+    assert_eq!(
+        answer["subject_keys"],
+        json!([[
+            "/subject/service_account/cluster",
+            "/subject/service_account/node/uid"
+        ]])
+    );
     assert!(answer["bytes"].as_u64().unwrap() > 0);
     assert!(answer["compile_ms"].as_f64().unwrap() > 0.0);
     assert!(answer["load_ms"].as_f64().unwrap() > 0.0);
