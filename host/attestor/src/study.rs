@@ -8,22 +8,31 @@
 //! |---|---|
 //! | why does this machine have this name? | [`Explanation`] |
 //! | what would another policy change, and for whom? | [`Comparison`] |
-//! | do two subjects bear one ID? | [`Sightings`] |
+//! | do two subjects bear one ID? | [`Collisions`], [`Sightings`] |
+//!
+//! Facts to ask about come from a [`Source`]: cases, a decision log, or facts
+//! made of given ones.
 
+mod collisions;
 mod comparison;
 mod edits;
 mod explanation;
+mod generator;
 mod names;
 mod rounds;
 pub(crate) mod samples;
 mod settings;
 mod shape;
 mod sightings;
+mod source;
 
-pub use comparison::{Change, Collision, Comparison, ComparisonOptions, Described, Group, Sample};
+pub use collisions::{Collision, Collisions, Difference, SharedId, both_subjects, differences};
+pub use comparison::{Change, Comparison, ComparisonOptions, Group, Sample};
 pub use explanation::{
     Aspect, Derivation, Effects, ExplainError, Explained, Explanation, How, Influence, Origin,
     Part, Together, Tried,
 };
+pub use generator::Generator;
 pub use names::Names;
 pub use sightings::{Sight, Sightings};
+pub use source::{Described, FactsOfSource, LogFacts, Source};

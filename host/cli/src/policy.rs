@@ -6,12 +6,16 @@
 
 mod bench;
 mod build;
+mod collisions;
 mod componentize;
+mod diff;
+mod explain;
 mod inspect;
 mod limits;
 mod new;
 mod run;
 mod sample;
+mod subject_source;
 mod test;
 
 use crate::failure::Failure;
@@ -21,7 +25,7 @@ use new::Language;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Make, build, look into, test and run naming policies
+/// Make, build, look into, test, run and compare naming policies
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     New(NewArguments),
@@ -30,6 +34,9 @@ pub(crate) enum Command {
     Test(test::Arguments),
     Run(run::Arguments),
     Bench(bench::Arguments),
+    Explain(explain::Arguments),
+    Collisions(collisions::Arguments),
+    Diff(diff::Arguments),
 }
 
 /// Begin a policy: a project that builds, with a test and a case
@@ -81,6 +88,9 @@ impl Command {
             Self::Test(arguments) => test::run(&arguments, output),
             Self::Run(arguments) => run::run(&arguments, output),
             Self::Bench(arguments) => bench::run(&arguments, output),
+            Self::Explain(arguments) => explain::run(&arguments, output),
+            Self::Collisions(arguments) => collisions::run(&arguments, output),
+            Self::Diff(arguments) => diff::run(&arguments, output),
         }
     }
 }

@@ -1,24 +1,17 @@
 //! Two ways of naming, beside each other: what would change for whom.
 
+use super::collisions::Collision;
 use super::names::{Names, path};
 use super::rounds;
 use super::shape::OwnValues;
-use super::sightings::{Sight, Sightings};
+use super::sightings::Sightings;
+use super::source::Described;
 use crate::cases::Outcome;
 use crate::subject_key::{SubjectKey, SubjectKeys};
 use nameplate_policy::Facts;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
-
-/// Facts, and what they are called: a case, or a record of a log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Described {
-    /// What they are called.
-    pub name: String,
-    /// The facts.
-    pub facts: Facts,
-}
 
 /// How a comparison is made, and what it may take.
 #[derive(Clone, Debug)]
@@ -133,19 +126,6 @@ pub struct Sample {
     pub new: Outcome,
 }
 
-/// One ID for two subjects.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Collision {
-    /// The ID.
-    pub spiffe_id: String,
-    /// Which of the facts had it first, from 0.
-    pub first: u64,
-    /// Which has it too.
-    pub second: u64,
-    /// The facts of the second.
-    pub described: Described,
-}
-
 impl Comparison {
     /// Asks both namings about all of the facts, on every core, and calls
     /// `progress` now and then.
@@ -243,19 +223,15 @@ impl Merging<'_> {
     }
 
     fn see(&mut self, spiffe_id: &str, subject: SubjectKey, at: u64, described: &Described) {
-        match self.sightings.see(spiffe_id, subject, at) {
-            Sight::Another {
+        let sight = self.sightings.see(spiffe_id, subject, at);
+        let room = self.comparison.collisions.len() < self.options.collisions;
+        if let (Some(first), true) = (sight.newly_shared_with(), room) {
+            self.comparison.collisions.push(Collision {
+                spiffe_id: spiffe_id.to_owned(),
                 first,
-                known: false,
-            } if self.comparison.collisions.len() < self.options.collisions => {
-                self.comparison.collisions.push(Collision {
-                    spiffe_id: spiffe_id.to_owned(),
-                    first,
-                    second: at,
-                    described: described.clone(),
-                });
-            }
-            Sight::Another { .. } | Sight::First | Sight::Again | Sight::Unremembered => {}
+                second: at,
+                described: described.clone(),
+            });
         }
     }
 

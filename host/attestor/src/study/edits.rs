@@ -87,13 +87,13 @@ pub(crate) fn changeable(facts: &Facts) -> Vec<Changeable> {
 /// The kind of subject itself.
 fn other_subject(other: &Value) -> Changeable {
     let subject = other.get("subject").cloned().unwrap_or_default();
-    let words = match subject.get("certificate") {
-        Some(_) => "a certificate instead",
-        None => "a service account instead",
+    let (kind, words) = match subject.get("certificate") {
+        Some(_) => ("service_account", "a certificate instead"),
+        None => ("certificate", "a service account instead"),
     };
     Changeable {
         pointer: "/subject".to_owned(),
-        value: None,
+        value: Some(json!({ kind: {} })),
         edits: vec![Edit::new(words, "/subject", Some(subject))],
     }
 }

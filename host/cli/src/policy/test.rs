@@ -7,7 +7,7 @@
 mod blessing;
 mod collisions;
 mod difference;
-mod files;
+pub(super) mod files;
 
 use self::collisions::Collision;
 use self::files::CaseFile;
@@ -77,6 +77,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         .read(None, &limits)
         .map_err(refused)?;
     let trial = Trial::new(&Sandbox::new()?, &component, &limits).map_err(refused)?;
+    let manifest = Manifest::read(&component);
     let mut tried = Vec::new();
     match &arguments.cases {
         Some(directory) => {
@@ -85,7 +86,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
             }
         }
         None => {
-            let carried = cases::embedded(&Manifest::read(&component)).map_err(|error| {
+            let carried = cases::embedded(&manifest).map_err(|error| {
                 let error =
                     anyhow::Error::new(error).context("the component's cases cannot be read");
                 Failure::fault("cases_malformed", error)
@@ -104,7 +105,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         };
         return Err(Failure::fault("no_cases", error));
     }
-    let collisions = collisions::find(&tried, &trial);
+    let collisions = collisions::find(&tried, &trial, &manifest);
     let summary = Summary::new(&tried, &collisions, arguments.deny_collisions);
     let document = json!({
         "ok": summary.ok,

@@ -20,5 +20,6 @@ mod inspect;
 mod project;
 mod run;
 mod spire;
+mod study;
 mod support;
 mod test;

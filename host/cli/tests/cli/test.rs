@@ -172,7 +172,7 @@ fn two_machines_under_one_name_are_reported() {
         run.stdout
     );
     assert!(
-        run.stdout.contains("and differ in node name, node UID\n"),
+        run.stdout.contains("and differ in node.name, node.uid\n"),
         "{}",
         run.stdout
     );

@@ -1,15 +1,17 @@
 //! Cases of different subjects that get one SPIFFE ID.
 //!
-//! Two machines with one name are one machine to everyone who authorizes by
-//! name. Some namings want that (all machines of a cluster under its
-//! thumbprint), so it is reported and not judged.
+//! What different subjects are is the library's to say, and the policy's
+//! where it says so. Some namings want one ID for many machines, so it is
+//! reported and not judged.
 
 use super::Tried;
 use crate::report::{NOTE, printable};
+use nameplate_attestor::SubjectKeys;
 use nameplate_attestor::cases::{Case, Outcome};
-use nameplate_evidence::{Certificate, Node, Pod, ServiceAccount, Subject};
-use nameplate_policy::Trial;
+use nameplate_attestor::study::{Sight, Sightings, differences};
+use nameplate_policy::{Manifest, Trial};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 /// The host draws a UUID for every attestation, cases mostly repeat one. An
@@ -24,7 +26,7 @@ pub(super) struct Collision {
     /// The two cases.
     cases: [String; 2],
     /// The facts in which the subjects differ.
-    differ_in: Vec<&'static str>,
+    differ_in: Vec<String>,
 }
 
 impl Collision {
@@ -37,34 +39,41 @@ impl Collision {
             printable(one),
             printable(other),
             printable(&self.spiffe_id),
-            self.differ_in.join(", ")
+            printable(&self.differ_in.join(", "))
         )
     }
 }
 
 /// Finds them among cases under the same settings. A case that collides with
 /// several earlier ones is reported with the first.
-pub(super) fn find(tried: &[Tried], trial: &Trial) -> Vec<Collision> {
+pub(super) fn find(tried: &[Tried], trial: &Trial, manifest: &Manifest) -> Vec<Collision> {
     let mut collisions = Vec::new();
-    for (index, later) in tried.iter().enumerate() {
+    let mut by_settings: BTreeMap<String, Sightings> = BTreeMap::new();
+    for (later, at) in tried.iter().zip(0u64..) {
         let Outcome::Identity { spiffe_id, .. } = &later.run.outcome else {
             continue;
         };
-        let earlier = tried.iter().take(index).find_map(|earlier| {
-            let same = matches!(&earlier.run.outcome, Outcome::Identity { spiffe_id: other, .. } if other == spiffe_id);
-            if !same || earlier.case.settings != later.case.settings {
-                return None;
-            }
-            let differ_in = differences(&earlier.case.facts.subject, &later.case.facts.subject);
-            (!differ_in.is_empty()).then_some((earlier, differ_in))
-        });
-        if let Some((earlier, differ_in)) = earlier
+        let settings = &later.case.settings;
+        // A policy whose word on its subjects cannot be read does not load.
+        let keys = SubjectKeys::of_policy(manifest, settings).unwrap_or_default();
+        let sightings = by_settings
+            .entry(settings.to_string())
+            .or_insert_with(|| Sightings::of_at_most(tried.len()));
+        let sight = sightings.see(spiffe_id, keys.key(&later.case.facts), at);
+        let Sight::Another { first, .. } = sight else {
+            continue;
+        };
+        let earlier = usize::try_from(first)
+            .ok()
+            .and_then(|first| tried.get(first));
+        if let Some(earlier) = earlier
             && outlives_the_attestation(&later.case, spiffe_id, trial)
         {
+            let differ_in = differences(&earlier.case.facts, &later.case.facts);
             collisions.push(Collision {
                 spiffe_id: spiffe_id.clone(),
                 cases: [earlier.case.name.clone(), later.case.name.clone()],
-                differ_in,
+                differ_in: differ_in.into_iter().map(|fact| fact.name).collect(),
             });
         }
     }
@@ -75,112 +84,4 @@ fn outlives_the_attestation(case: &Case, id: &str, trial: &Trial) -> bool {
     let mut case = case.clone();
     ANOTHER_ATTESTATION.clone_into(&mut case.facts.attestation_id);
     matches!(case.run(trial).outcome, Outcome::Identity { spiffe_id, .. } if spiffe_id == id)
-}
-
-/// The facts in which two subjects differ. What only one of them proves says
-/// nothing, and neither does the credential: the same machine comes back with
-/// a new token.
-fn differences(one: &Subject, other: &Subject) -> Vec<&'static str> {
-    let facts = |subject: &Subject| match subject {
-        Subject::ServiceAccount(account) => of_account(account),
-        Subject::Certificate(certificate) => of_certificate(certificate),
-    };
-    let other = facts(other);
-    facts(one)
-        .into_iter()
-        .filter(|(name, value)| {
-            other
-                .iter()
-                .any(|(known, other)| known == name && other != value)
-        })
-        .map(|(name, _)| name)
-        .collect()
-}
-
-type Known = Vec<(&'static str, String)>;
-
-fn of_account(account: &ServiceAccount) -> Known {
-    let mut known = vec![
-        ("cluster", account.cluster.clone()),
-        ("namespace", account.namespace.clone()),
-        ("service account", account.name.clone()),
-    ];
-    known.extend(account.uid.clone().map(|uid| ("service account UID", uid)));
-    known.extend(account.pod.iter().flat_map(of_pod));
-    known.extend(account.node.iter().flat_map(of_node));
-    known
-}
-
-fn of_certificate(certificate: &Certificate) -> Known {
-    let mut known = Known::new();
-    known.extend(
-        certificate
-            .cluster
-            .clone()
-            .map(|cluster| ("cluster", cluster)),
-    );
-    known.extend(
-        certificate
-            .subject
-            .common_name
-            .clone()
-            .map(|name| ("common name", name)),
-    );
-    known.extend(certificate.node.iter().flat_map(of_node));
-    known
-}
-
-fn of_pod(pod: &Pod) -> Known {
-    let mut known = vec![("pod name", pod.name.clone())];
-    known.extend(pod.uid.clone().map(|uid| ("pod UID", uid)));
-    known
-}
-
-fn of_node(node: &Node) -> Known {
-    let mut known = vec![("node name", node.name.clone())];
-    known.extend(node.uid.clone().map(|uid| ("node UID", uid)));
-    known
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::policy::sample;
-
-    fn changed(change: impl FnOnce(&mut ServiceAccount)) -> Subject {
-        let mut subject = sample::facts().subject;
-        if let Subject::ServiceAccount(account) = &mut subject {
-            change(account);
-        }
-        subject
-    }
-
-    #[test]
-    fn a_new_token_is_not_a_new_subject() {
-        let renewed = changed(|account| {
-            account.token_sha256 = "00".repeat(32);
-            account.token_id = None;
-            account.issued_at = Some(1);
-        });
-        assert!(differences(&sample::facts().subject, &renewed).is_empty());
-    }
-
-    #[test]
-    fn what_only_one_proves_is_no_difference() {
-        let legacy = changed(|account| {
-            account.pod = None;
-            account.node = None;
-        });
-        assert!(differences(&sample::facts().subject, &legacy).is_empty());
-    }
-
-    #[test]
-    fn another_pod_is_another_subject() {
-        let other = changed(|account| {
-            if let Some(pod) = &mut account.pod {
-                pod.uid = Some("other".to_owned());
-            }
-        });
-        assert_eq!(differences(&sample::facts().subject, &other), ["pod UID"]);
-    }
 }

@@ -11,20 +11,20 @@ const MAX_CASE_BYTES: usize = 1 << 20;
 
 /// A case, and the file it stands in.
 #[derive(Debug)]
-pub(super) struct CaseFile {
+pub(in crate::policy) struct CaseFile {
     /// The file.
-    pub(super) path: PathBuf,
+    pub(in crate::policy) path: PathBuf,
     /// Its text.
-    pub(super) text: String,
+    pub(in crate::policy) text: String,
     /// What it says.
-    pub(super) case: Case,
+    pub(in crate::policy) case: Case,
 }
 
 /// Reads every `*.json` of a directory, in the order of their names.
 ///
 /// # Errors
 /// A fault `cases_malformed`, with the name of the first file that is no case.
-pub(super) fn read(directory: &Path) -> Result<Vec<CaseFile>, Failure> {
+pub(in crate::policy) fn read(directory: &Path) -> Result<Vec<CaseFile>, Failure> {
     read_all(directory).map_err(|error| Failure::fault("cases_malformed", error))
 }
 
