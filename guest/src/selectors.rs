@@ -1,13 +1,17 @@
 //! The selectors that SPIRE's `k8s_sat`, `k8s_psat` and `x509pop` give an agent,
 //! so that registration entries keep matching whichever policy names it.
 //!
+//! A certificate that a Kubernetes cluster signed for a node has, behind
+//! `x509pop`'s, those of `k8s_psat` that are about a node.
+//!
 //! Writes only what was proven: a fact that is `None` gives no selector.
 
 use serde::Deserialize;
 
-use crate::{AlternativeName, Certificate, Facts, Label, ServiceAccount, Subject};
+use crate::{AlternativeName, Certificate, Facts, Label, Node, ServiceAccount, Subject};
 
-/// Which of the selectors to write; all of them by default.
+/// Which of the selectors to write; by default all of them but `ca_thumbprint`,
+/// which SPIRE does not have.
 ///
 /// In settings a list of names: `selectors = ["cluster", "agent_ns"]`.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -18,8 +22,12 @@ impl Keep {
     /// No selector at all: `selectors = []`.
     pub const NONE: Self = Self(0);
 
-    /// A bit for every kind there is.
-    const ALL: Self = Self((1 << (Kind::San as u16 + 1)) - 1);
+    /// The default, and `ca_thumbprint`.
+    pub const WITH_CA_THUMBPRINT: Self =
+        Self(Self::SPIRE.0 | 1 << Kind::CaThumbprint as u16);
+
+    /// A bit for every kind that SPIRE has.
+    const SPIRE: Self = Self((1 << (Kind::San as u16 + 1)) - 1);
 
     fn has(self, kind: Kind) -> bool {
         self.0 & (1 << kind as u16) != 0
@@ -28,7 +36,7 @@ impl Keep {
 
 impl Default for Keep {
     fn default() -> Self {
-        Self::ALL
+        Self::SPIRE
     }
 }
 
@@ -60,6 +68,7 @@ enum Kind {
     Ca,
     Serialnumber,
     San,
+    CaThumbprint,
 }
 
 /// The selectors for `facts` that `keep` lets through, in SPIRE's order: those
@@ -153,7 +162,35 @@ fn of_certificate(certificate: &Certificate, trust_domain: &str, keep: Keep) -> 
     if keep.has(Kind::San) {
         of_names(certificate, trust_domain, &mut selectors);
     }
+    if let Some(signer) = certificate.authorities.first()
+        && keep.has(Kind::CaThumbprint)
+    {
+        selectors.push(["ca_thumbprint:", &signer.sha256].concat());
+    }
+    if let Some(cluster) = &certificate.cluster
+        && keep.has(Kind::Cluster)
+    {
+        selectors.push(["cluster:", cluster].concat());
+    }
+    if let Some(node) = &certificate.node {
+        of_node(node, keep, &mut selectors);
+    }
     selectors
+}
+
+fn of_node(node: &Node, keep: Keep, selectors: &mut Vec<String>) {
+    if keep.has(Kind::AgentNodeName) {
+        selectors.push(["agent_node_name:", &node.name].concat());
+    }
+    if let Some(uid) = &node.uid
+        && keep.has(Kind::AgentNodeUid)
+    {
+        selectors.push(["agent_node_uid:", uid].concat());
+    }
+    if keep.has(Kind::AgentNodeLabel) {
+        let labels = node.labels.iter();
+        selectors.extend(labels.map(|label| of_label("agent_node_label:", label)));
+    }
 }
 
 /// `x509pop://<trust domain>/<key>/<value>` is a selector by SPIRE's rule; of
@@ -266,6 +303,42 @@ mod tests {
             assert_eq!(spire(&facts, &keep(vec![kind])), kept);
         }
         assert!(spire(&facts, &Keep::NONE).is_empty());
+    }
+
+    #[test]
+    fn a_certificate_of_a_node_has_the_nodes_behind_them() {
+        let mut certificate = testing::certificate();
+        certificate.alternative_names.clear();
+        certificate.authorities.truncate(1);
+        certificate.cluster = Some("production".into());
+        certificate.node = match testing::bound_token() {
+            Subject::ServiceAccount(account) => account.node,
+            Subject::Certificate(_) => None,
+        };
+        let facts = testing::facts(certificate);
+        let thumbprint = ["ca_thumbprint:", "4".repeat(64).as_str()].concat();
+        let all = [
+            "subject:cn:db-3.example.org",
+            "ca:fingerprint:3333333333333333333333333333333333333333",
+            "serialnumber:01a4f0",
+            &thumbprint,
+            "cluster:production",
+            "agent_node_name:node-7",
+            "agent_node_uid:e4b7c1a9-0d52-4f83-a6e1-9b8c7d6e5f40",
+            "agent_node_label:topology.kubernetes.io/zone:eu-1a",
+        ];
+        assert_eq!(spire(&facts, &Keep::WITH_CA_THUMBPRINT), all);
+        for (kind, kept) in [
+            (Kind::CaThumbprint, all[3]),
+            (Kind::Cluster, all[4]),
+            (Kind::AgentNodeName, all[5]),
+            (Kind::AgentNodeUid, all[6]),
+            (Kind::AgentNodeLabel, all[7]),
+        ] {
+            assert_eq!(spire(&facts, &keep(vec![kind])), [kept]);
+        }
+        let spires = spire(&facts, &Keep::default());
+        assert!(!spires.contains(&thumbprint), "{spires:?}");
     }
 
     #[test]

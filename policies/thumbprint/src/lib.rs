@@ -14,8 +14,8 @@ use serde::Deserialize;
 pub struct Naming {
     /// Whose digest it is.
     pub source: Source,
-    /// Which of SPIRE's selectors to give out.
-    pub selectors: selectors::Keep,
+    /// Which of the selectors to give out.
+    pub selectors: Option<selectors::Keep>,
 }
 
 /// What the digest is taken of.
@@ -34,6 +34,18 @@ pub enum Source {
 }
 
 impl Settings for Naming {}
+
+impl Naming {
+    /// Who names certificates by their authority says which that is, too. What
+    /// SPIRE named keeps SPIRE's selectors.
+    fn kept(&self, facts: &Facts) -> selectors::Keep {
+        match (self.selectors, self.source, &facts.subject) {
+            (Some(kept), _, _) => kept,
+            (None, Source::Ca, Subject::Certificate(_)) => selectors::Keep::WITH_CA_THUMBPRINT,
+            (None, _, _) => selectors::Keep::default(),
+        }
+    }
+}
 
 /// The path `<cluster>/<SHA-256>`, without the cluster where there is none.
 ///
@@ -58,7 +70,7 @@ pub fn derive(naming: &Naming, facts: &Facts) -> Result<Derivation, Denial> {
     };
     Ok(Derivation {
         path: cluster.into_iter().chain([digest]).cloned().collect(),
-        selectors: selectors::spire(facts, &naming.selectors),
+        selectors: selectors::spire(facts, &naming.kept(facts)),
     })
 }
 
@@ -106,7 +118,7 @@ mod tests {
 
     const TOKEN: Naming = Naming {
         source: Source::Token,
-        selectors: selectors::Keep::NONE,
+        selectors: Some(selectors::Keep::NONE),
     };
 
     #[test]
@@ -131,7 +143,7 @@ mod tests {
         let mut certificate = testing::certificate();
         let naming = |source| Naming {
             source,
-            selectors: selectors::Keep::NONE,
+            selectors: Some(selectors::Keep::NONE),
         };
         let path = |certificate: &Certificate, source| {
             derive(&naming(source), &testing::facts(certificate.clone())).map(|named| named.path)
