@@ -375,17 +375,23 @@ fn client_address(request: &Request<Streaming<AttestRequest>>) -> Option<String>
     address.to_str().ok().map(str::to_owned)
 }
 
-/// The reasons that SPIRE's own attestors answer with PermissionDenied, at
-/// which an agent that starts gives up; what else a peer did wrong is
+/// The reasons that SPIRE's own attestors answer with PermissionDenied, and
+/// their like, at which an agent that starts gives up; what else a peer did wrong is
 /// InvalidArgument.
-const FINAL: [&str; 14] = [
+const FINAL: [&str; 20] = [
     "agent_already_attested",
     "chain_untrusted",
     "client_address_mismatch",
+    "node_group_missing",
+    "node_name_malformed",
+    "node_name_missing",
     "nonce_malformed",
     "pod_mismatch",
     "policy_denied",
     "possession_unproven",
+    "request_mismatch",
+    "request_signer",
+    "requester_elsewhere",
     "response_kind",
     "service_account_not_allowed",
     "svid_foreign",
