@@ -199,6 +199,17 @@ struct CertificateSummary<'a> {
     max_intermediates: usize,
     max_rsa_key_size: u32,
     verify_client_ip: bool,
+    /// What is asked of a cluster about its nodes, where they are evidence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nodes: Option<NodeSummary<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct NodeSummary<'a> {
+    cluster: Option<&'a str>,
+    looked_up: bool,
+    /// The signer of the CertificateSigningRequests that are looked at.
+    signer: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -280,6 +291,14 @@ impl<'a> CertificateSummary<'a> {
             max_intermediates: verifier.limits.max_intermediates,
             max_rsa_key_size: verifier.limits.max_rsa_bits,
             verify_client_ip: verifier.verify_client_ip,
+            nodes: verifier.node.as_ref().map(|rule| NodeSummary {
+                cluster: verifier.cluster.as_deref(),
+                looked_up: rule.lookup.is_some(),
+                signer: rule
+                    .lookup
+                    .as_ref()
+                    .and_then(|lookup| lookup.signer.as_deref()),
+            }),
         }
     }
 
@@ -301,7 +320,33 @@ impl<'a> CertificateSummary<'a> {
         if self.verify_client_ip {
             row(out, "address", "one of the certificate's")?;
         }
-        Ok(())
+        match &self.nodes {
+            Some(nodes) => nodes.write(out),
+            None => Ok(()),
+        }
+    }
+}
+
+impl NodeSummary<'_> {
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(cluster) = self.cluster {
+            row(out, "cluster", printable(cluster))?;
+        }
+        match (self.looked_up, self.signer) {
+            (true, Some(signer)) => {
+                row(out, "nodes", "read from the API server")?;
+                row(
+                    out,
+                    "requests",
+                    format_args!("looked at, to {}", printable(signer)),
+                )
+            }
+            (true, None) => {
+                row(out, "nodes", "read from the API server")?;
+                row(out, "requests", "not looked at")
+            }
+            (false, _) => row(out, "nodes", "by their certificates' names alone"),
+        }
     }
 }
 

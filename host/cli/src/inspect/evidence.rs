@@ -52,6 +52,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", requires = "config")]
     cluster: Option<String>,
 
+    /// The CertificateSigningRequest that the certificates came from, for `k8s`
+    #[arg(long, value_name = "NAME", requires = "config")]
+    request: Option<String>,
+
     /// The time to verify at, instead of now
     #[arg(long, value_name = "RFC3339", value_parser = input::time)]
     now: Option<SystemTime>,
@@ -89,7 +93,7 @@ struct Document {
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
     let bytes = input::read(&arguments.file, input::MAX_INPUT_BYTES)?;
     let unreadable = |error| Failure::fault("evidence_unreadable", error);
-    let (evidence, sent) = read(&bytes).map_err(unreadable)?;
+    let (evidence, sent) = read(&bytes, arguments.request.as_deref()).map_err(unreadable)?;
     let (verdict, exit) = match &arguments.config {
         Some(config) => {
             let attestors = Attestors::open(config, Sandbox::new()?).map_err(Failure::Config)?;
@@ -112,12 +116,12 @@ enum Sent {
     Token(String),
 }
 
-fn read(bytes: &[u8]) -> anyhow::Result<(Evidence, Sent)> {
+fn read(bytes: &[u8], request: Option<&str>) -> anyhow::Result<(Evidence, Sent)> {
     let text = std::str::from_utf8(bytes)
         .context("this is no text")?
         .trim();
     if text.starts_with("-----BEGIN") {
-        let payload = certificates::payload_of_pem(bytes)?;
+        let payload = certificates::payload_of_pem(bytes, request)?;
         return Ok((chain(&payload)?, Sent::Payload(payload)));
     }
     if text.starts_with('{') {

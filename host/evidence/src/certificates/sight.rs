@@ -64,15 +64,16 @@ pub fn sight(payload: &[u8]) -> Result<Vec<CertificateSight>, CertificateError> 
         .collect()
 }
 
-/// The payload that an agent sends for the certificates of a PEM file.
+/// The payload that an agent sends for the certificates of a PEM file, and for
+/// the CertificateSigningRequest `request` that the leaf came from, if any.
 ///
 /// # Errors
 /// When the file is not PEM.
-pub fn payload_of_pem(file: &[u8]) -> Result<Vec<u8>, PemError> {
+pub fn payload_of_pem(file: &[u8], request: Option<&str>) -> Result<Vec<u8>, PemError> {
     let certificates = pem::blocks(file)?
         .iter()
         .filter(|block| block.label == "CERTIFICATE")
         .map(pem::Block::der)
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(payload::encode(certificates, None))
+    Ok(payload::encode(certificates, request))
 }
