@@ -164,7 +164,7 @@ pub enum PatternError {
     #[error("a `{{` is not closed")]
     Unclosed,
     /// A placeholder that an envelope does not know.
-    #[error("there is no placeholder `{{{name}}}` here; there are {known}")]
+    #[error("there is no placeholder `{{{}}}` here; there are {known}", name.escape_debug())]
     Unknown {
         /// Its name.
         name: String,

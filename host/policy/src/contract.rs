@@ -4,6 +4,7 @@
 //! The import list of a component is its capability manifest, stated exactly
 //! and enforced by the binary format. It is judged here, before compiling.
 
+use std::fmt;
 use wasmparser::component_types::ComponentEntityType;
 use wasmparser::types::TypesRef;
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
@@ -211,7 +212,16 @@ fn exports(found: &[String]) -> String {
 }
 
 fn invalid(error: wasmparser::Error) -> ContractError {
-    ContractError::Invalid(error.to_string())
+    ContractError::Invalid(one_line(&error))
+}
+
+/// What a library says of a component: it may say it in several lines, and
+/// with names in them that the component's author chose.
+pub(crate) fn one_line(error: &dyn fmt::Display) -> String {
+    // The alternate form of an error is its whole chain.
+    let text = format!("{error:#}");
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    printable(&lines.join(": "), 512)
 }
 
 /// Text that a component's author chose, made fit for a log line: control
@@ -303,6 +313,15 @@ mod tests {
         let simd = "(component (core module (func v128.const i64x2 0 0 drop)))";
         assert!(
             refusal(simd).starts_with("the component is not valid: SIMD support is not enabled")
+        );
+    }
+
+    /// Found by the fuzzer: the validator's message ran over five lines.
+    #[test]
+    fn what_a_validator_says_is_one_line() {
+        assert_eq!(
+            one_line(&"first\n  second\u{1b}[2J\nthird"),
+            "first: second\\u{1b}[2J: third"
         );
     }
 

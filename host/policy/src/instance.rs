@@ -1,7 +1,7 @@
 //! One fresh instance, one question, under every limit.
 
 use crate::bindings::{Policy as Guest, PolicyIndices, naming};
-use crate::contract::printable;
+use crate::contract::{one_line, printable};
 use crate::derivation::{Denial, Derivation, SettingProblem, Verdict};
 use crate::error::PolicyFault;
 use crate::facts::Facts;
@@ -248,7 +248,7 @@ fn fault(
         return fault.clone();
     }
     let Some(trap) = error.downcast_ref::<Trap>() else {
-        return otherwise(printable(&format!("{error:#}"), 256));
+        return otherwise(one_line(error));
     };
     #[expect(
         clippy::wildcard_enum_match_arm,
@@ -267,7 +267,7 @@ fn fault(
 }
 
 fn defect(error: &wasmtime::Error) -> PolicyFault {
-    PolicyFault::Instantiation(format!("{error:#}"))
+    PolicyFault::Instantiation(one_line(error))
 }
 
 fn derivation(answer: naming::Derivation) -> Derivation {

@@ -89,7 +89,7 @@ impl Policy {
         contract::check_kind(&bytes)?;
         structure::check(&bytes, limits)?;
         let interface = contract::check(&bytes)?;
-        let compile = |error: wasmtime::Error| LoadError::Compile(format!("{error:#}"));
+        let compile = |error: wasmtime::Error| LoadError::Compile(contract::one_line(&error));
         let engine = sandbox.engine(limits).map_err(compile)?;
         let (prepared, start) = match snapshot::take(&engine, &bytes, &settings, limits) {
             Attempt::Taken(prepared) => (prepared, Start::Configured),

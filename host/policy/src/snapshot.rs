@@ -7,6 +7,7 @@
 //! nested modules); they are configured in every instance instead, with the
 //! same answers and the same fuel for `derive`.
 
+use crate::contract::one_line;
 use crate::derivation::SettingProblem;
 use crate::error::PolicyFault;
 use crate::instance::{Instance, Ledger, Prepared};
@@ -41,7 +42,7 @@ pub(crate) fn take(engine: &Engine, bytes: &[u8], settings: &str, limits: &Limit
 }
 
 fn attempt(engine: &Engine, bytes: &[u8], settings: &str, limits: &Limits) -> Attempt {
-    let unsuitable = |error: wasmtime::Error| Attempt::Unsuitable(format!("{error:#}"));
+    let unsuitable = |error: wasmtime::Error| Attempt::Unsuitable(one_line(&error));
     let wizer = Wizer::new();
     let (context, instrumented) = match wizer.instrument_component(bytes) {
         Ok(instrumented) => instrumented,
@@ -118,7 +119,7 @@ impl State {
             Ok(value) => Some(value),
             Err(error) => {
                 let error: wasmtime::Error = error;
-                self.failed.get_or_insert_with(|| format!("{error:#}"));
+                self.failed.get_or_insert_with(|| one_line(&error));
                 None
             }
         }

@@ -4,6 +4,7 @@
 //! Cranelift busy for twenty seconds. One linear pass over the bytes finds
 //! what would.
 
+use crate::contract::one_line;
 use crate::limits::Limits;
 use wasmparser::{CompositeInnerType, FunctionBody, Operator, Parser, Payload};
 
@@ -29,7 +30,7 @@ pub enum StructureError {
 
 impl From<wasmparser::Error> for StructureError {
     fn from(error: wasmparser::Error) -> Self {
-        Self::Malformed(error.to_string())
+        Self::Malformed(one_line(&error))
     }
 }
 

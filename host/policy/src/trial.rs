@@ -42,7 +42,7 @@ impl Trial {
         contract::check_kind(component)?;
         structure::check(component, limits)?;
         contract::check(component)?;
-        let compile = |error: wasmtime::Error| LoadError::Compile(format!("{error:#}"));
+        let compile = |error: wasmtime::Error| LoadError::Compile(contract::one_line(&error));
         let engine = sandbox.engine(limits).map_err(compile)?;
         Ok(Self {
             prepared: Prepared::compile(&engine, component).map_err(compile)?,

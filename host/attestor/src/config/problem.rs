@@ -5,6 +5,7 @@
 //! What a message repeats of the file is escaped here, for every caller.
 
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -176,9 +177,10 @@ impl Problems {
         };
         let name = self.source.name.as_ref();
         let title = level.primary_title(problem.message.as_str());
+        let text = without_c1(&self.source.text);
         let mut group = match &problem.span {
             Some(span) => title.element(
-                Snippet::source(self.source.text.as_ref())
+                Snippet::source(text.as_ref())
                     .path(name)
                     .annotation(AnnotationKind::Primary.span(self.source.clamp(span))),
             ),
@@ -270,6 +272,17 @@ fn printable(text: &str) -> String {
     out
 }
 
+/// `text` without the control characters that the renderer lets through, each
+/// replaced by a mark of as many bytes, so that every place stays where it is.
+fn without_c1(text: &str) -> Cow<'_, str> {
+    let c1 = |character: char| matches!(character, '\u{80}'..='\u{9f}');
+    if text.contains(c1) {
+        Cow::Owned(text.replace(c1, "\u{b7}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
 /// Whether a character changes the order in which its neighbours are shown.
 fn reorders(character: char) -> bool {
     matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -336,6 +349,16 @@ mod tests {
             problems("", vec![Problem::error(0..0, "m")])
                 .render(false)
                 .contains("n.toml")
+        );
+    }
+
+    /// Found by the fuzzer: U+009B begins a terminal's command as ESC does.
+    #[test]
+    fn a_line_is_shown_without_control_characters_of_either_kind() {
+        let shown = problems("a = \u{9b}2J\u{1b}", vec![Problem::error(4..6, "m")]).render(false);
+        assert!(
+            shown.contains("1 | a = \u{b7}2J\u{241b}\n  |     ^"),
+            "{shown}"
         );
     }
 

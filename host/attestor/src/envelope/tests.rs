@@ -162,6 +162,8 @@ fn a_leading_segment_is_checked_when_it_is_written() {
         refusal("{clutser}")
             .starts_with("there is no placeholder `{clutser}` here; there are cluster, ")
     );
+    // Found by the fuzzer: a name reached the terminal as it was written.
+    assert!(refusal("{a\u{1b}[2J}").starts_with("there is no placeholder `{a\\u{1b}[2J}` here"));
 }
 
 #[test]
