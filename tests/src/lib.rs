@@ -17,7 +17,7 @@ pub mod guest;
 mod issuer;
 mod watchdog;
 
-pub use issuer::{Clusters, Form, Issuer, NOW, Token, at};
+pub use issuer::{Clusters, Form, Issuer, NOW, Token, at, pem};
 pub use watchdog::Watchdog;
 
 use nameplate_policy::Limits;

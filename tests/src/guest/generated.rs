@@ -1,6 +1,7 @@
 //! Guests too large or too regular to be written by hand.
 
-use super::{Guest, answering, defaults, denying, refusing, text_of};
+use super::{Guest, answering, refusing, text_of};
+use nameplate_torture::component::{defaults, denying, nested, padded};
 
 /// Every import of a policy is refused by its name: the interfaces of WASI 0.2,
 /// one of each other package that hosts offer, and other kinds of import.
@@ -265,7 +266,10 @@ fn shapes() -> Vec<Guest> {
         ),
         nested_components(65),
         nested_components(2_000),
-        Guest::new("has 600 KiB of custom sections", padded(&sections)),
+        Guest::new(
+            "has 600 KiB of custom sections",
+            padded(answering(&["good"], &[]), &sections),
+        ),
     ]
 }
 
@@ -381,42 +385,7 @@ fn heavy() -> Vec<Guest> {
 
 /// Component after component inside each other.
 pub fn nested_components(depth: usize) -> Guest {
-    let header = *b"\0asm\x0d\0\x01\0";
-    let mut component = header.to_vec();
-    for _ in 0..depth {
-        let mut outer = header.to_vec();
-        outer.push(4);
-        outer.extend(leb128(component.len()));
-        outer.append(&mut component);
-        component = outer;
-    }
-    Guest::new(format!("nests {depth} components"), component)
-}
-
-/// A good policy followed by custom sections of these contents.
-fn padded(contents: &[Vec<u8>]) -> Vec<u8> {
-    let mut bytes = answering(&["good"], &[]);
-    for content in contents {
-        bytes.push(0);
-        bytes.extend(leb128(content.len() + 1));
-        // The empty name.
-        bytes.push(0);
-        bytes.extend(content);
-    }
-    bytes
-}
-
-fn leb128(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let low = u8::try_from(number & 0x7f).unwrap();
-        number >>= 7;
-        if number == 0 {
-            bytes.push(low);
-            return bytes;
-        }
-        bytes.push(low | 0x80);
-    }
+    Guest::new(format!("nests {depth} components"), nested(depth))
 }
 
 /// Answers whose path is no path.
@@ -497,7 +466,7 @@ fn words() -> Vec<Guest> {
     let code = "a".repeat(65);
     let long = "word ".repeat(200);
     let denial = |name: &str, code: &str, detail: &str| {
-        Guest::new(name, denying(code.as_bytes(), detail.as_bytes()))
+        Guest::new(name, denying(code.as_bytes(), detail.as_bytes()).unwrap())
     };
     let problem = |name: &str, pointer: &str, message: &str| {
         Guest::new(name, refusing(pointer.as_bytes(), message.as_bytes()))

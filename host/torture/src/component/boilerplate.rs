@@ -3,8 +3,6 @@
 //! By hand, and not by the tool that the shipped policies are built with: a
 //! hostile author has other tools too.
 
-use std::fmt::Write as _;
-
 /// Export and definition of what every policy's core module has. What the host
 /// says is written from 4 KiB on, and takes less than 12 KiB.
 pub(super) const DEFAULTS: [(&str, &str); 4] = [
@@ -130,7 +128,7 @@ pub(super) fn component(fields: &str) -> String {
     let mut text = format!("(component {fields}\n");
     if !fields.contains("(core module $guest") {
         let defaults: String = DEFAULTS.map(|(_, definition)| definition).concat();
-        writeln!(text, "(core module $guest {defaults})").unwrap();
+        text.push_str(&format!("(core module $guest {defaults})\n"));
     }
     if !fields.contains("(core instance $guest") {
         text.push_str("(core instance $guest (instantiate $guest))\n");
@@ -148,8 +146,7 @@ pub(super) fn component(fields: &str) -> String {
         true => "(post-return (core func $guest \"cabi_post_derive\"))",
         false => "",
     };
-    write!(
-        text,
+    text.push_str(&format!(
         "(type $configure-type {CONFIGURE}) (type $derive-type {DERIVE})
          (func $configure (type $configure-type)
            (canon lift (core func $guest \"configure\") {options}))
@@ -165,8 +162,7 @@ pub(super) fn component(fields: &str) -> String {
         types("", |name, _| format!(
             "(with \"import-{name}\" (type ${name}))\n"
         )),
-    )
-    .unwrap();
+    ));
     text
 }
 

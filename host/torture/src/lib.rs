@@ -1,0 +1,5 @@
+//! Hostile policies and hostile evidence, against an operator's own
+//! configuration.
+
+pub mod component;
+pub mod guests;
