@@ -1,0 +1,3 @@
+private_key_path = "key.pem"
+certificate_path = "leaf.pem"
+intermediates_path = "chain.pem"

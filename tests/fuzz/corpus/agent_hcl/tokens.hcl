@@ -1,0 +1,2 @@
+cluster = "production"
+token_path = "token"
