@@ -1,5 +1,7 @@
 //! The main path: evidence in, identity out.
 
+mod facts;
+
 use crate::attempt::Attempt;
 use crate::config::MAX_LEEWAY;
 use crate::error::AttestError;
@@ -13,7 +15,6 @@ use nameplate_evidence::certificates::{CertificateError, Nonce};
 use nameplate_evidence::{
     KeysStatus, Method, Proven, RawEvidence, Subject, VerifiedEvidence, Verifier,
 };
-use nameplate_policy::{Circumstances, Facts};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -137,13 +138,7 @@ impl Attestor {
             .one_time_tokens
             .then(|| self.take(&verified, attempt))
             .transpose()?;
-        let circumstances = Circumstances {
-            trust_domain: namespace.trust_domain.to_string(),
-            attestor: namespace.attestor.to_string(),
-            attested_at: attempt.seconds(),
-            attestation_id: attempt.id().to_string(),
-        };
-        let facts = Facts::new(circumstances, verified);
+        let facts = generation.facts(verified, attempt);
         let naming = generation.naming(facts.cluster());
         let policy = &naming.label;
         let verdict = naming

@@ -266,7 +266,13 @@ mod tests {
                     leaves(value, &format!("{at}/{}", escaped(name)), out);
                 }
             }
-            _ => out.push(at.to_owned()),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => {
+                out.push(at.to_owned());
+            }
         }
     }
 

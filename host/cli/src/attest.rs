@@ -8,9 +8,9 @@ use crate::input;
 use crate::report::{Exit, GOOD, Output};
 use nameplate_attestor::{
     AgentIdentity, Attempt, AttestError, Attestation, Attestor, Attestors, CertificateFiles,
-    PolicyLabel, Presented, Step,
+    Challenged, PolicyLabel, Presented, Step,
 };
-use nameplate_evidence::certificates::{CertificateError, Nonce};
+use nameplate_evidence::certificates::{CertificateError, Nonce, Prover};
 use nameplate_evidence::{Method, RawEvidence};
 use nameplate_policy::Sandbox;
 use serde::{Deserialize, Serialize};
@@ -161,18 +161,10 @@ fn by_certificate(
         None => prover,
     };
     let attempt = attempt.from_address(arguments.client_ip.map(|ip| ip.to_string()));
-    let evidence = RawEvidence::new(attestor.method(), prover.payload())?;
-    let challenged = match attestor
-        .step(Presented::Evidence(&evidence), &attempt)
-        .map_err(unattested)?
-    {
-        Step::Attested(attestation) => return Ok(attestation),
-        Step::Challenged(challenged) => challenged,
+    let (challenged, answer) = match challenge(attestor, &prover, &attempt)? {
+        Challenge::Unneeded(attestation) => return Ok(*attestation),
+        Challenge::Answered(challenged, answer) => (challenged, answer),
     };
-    let nonce = Nonce::random().ok_or_else(|| unattested(AttestError::NoRandomness))?;
-    let answer = prover
-        .answer(&challenged.message(), nonce)
-        .map_err(|error| Failure::fault("challenge_unanswered", error))?;
     match attestor
         .step(Presented::Answer(challenged, &answer), &attempt)
         .map_err(unattested)?
@@ -182,6 +174,42 @@ fn by_certificate(
             CertificateError::Unanswered.into(),
         ))),
     }
+}
+
+/// A challenge, once evidence was presented.
+pub(crate) enum Challenge {
+    /// There was none.
+    Unneeded(Box<Attestation>),
+    /// It was posed, and this is the key's answer.
+    Answered(Challenged, Vec<u8>),
+}
+
+/// Presents the certificate of `prover` to the attestor, and answers its challenge.
+///
+/// # Errors
+/// Why there is none, or no answer to it.
+pub(crate) fn challenge(
+    attestor: &Attestor,
+    prover: &Prover,
+    attempt: &Attempt,
+) -> Result<Challenge, Failure> {
+    let unattested = |error| Failure::Attest {
+        error,
+        cluster: None,
+    };
+    let evidence = RawEvidence::new(attestor.method(), prover.payload())?;
+    let challenged = match attestor
+        .step(Presented::Evidence(&evidence), attempt)
+        .map_err(unattested)?
+    {
+        Step::Attested(attestation) => return Ok(Challenge::Unneeded(Box::new(attestation))),
+        Step::Challenged(challenged) => challenged,
+    };
+    let nonce = Nonce::random().ok_or_else(|| unattested(AttestError::NoRandomness))?;
+    let answer = prover
+        .answer(&challenged.message(), nonce)
+        .map_err(|error| Failure::fault("challenge_unanswered", error))?;
+    Ok(Challenge::Answered(challenged, answer))
 }
 
 /// Standard output is for the identity alone.

@@ -1,6 +1,6 @@
 //! `nameplate inspect`: what something is, before anybody trusts it.
 
-mod evidence;
+pub(crate) mod evidence;
 
 use crate::failure::Failure;
 use crate::report::{Exit, Output};

@@ -191,7 +191,11 @@ fn leaves(facts: &Facts) -> BTreeMap<String, Value> {
                     collect(value, &format!("{at}/{}", fact::escaped(name)), found);
                 }
             }
-            value => {
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => {
                 found.insert(at.to_owned(), value.clone());
             }
         }

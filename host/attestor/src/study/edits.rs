@@ -98,14 +98,12 @@ fn other_subject(other: &Value) -> Changeable {
     }
 }
 
+/// Takes a pointer, the value there and the sample's.
+type Visit<'a> = dyn FnMut(&str, Option<&Value>, Option<&Value>) + 'a;
+
 /// Calls `each` with every fact and every optional record that the view or
 /// the sample has.
-fn collect(
-    view: &Value,
-    sample: &Value,
-    at: &str,
-    each: &mut dyn FnMut(&str, Option<&Value>, Option<&Value>),
-) {
+fn collect(view: &Value, sample: &Value, at: &str, each: &mut Visit<'_>) {
     let empty = Map::new();
     let members = |value: &'_ Value| value.as_object().cloned().unwrap_or_else(|| empty.clone());
     let (here, there) = (members(view), members(sample));
@@ -191,10 +189,13 @@ fn of_time(time: u64) -> Vec<Other> {
 }
 
 fn of_list(kind: FactKind, items: &[Value]) -> Vec<Other> {
-    let more = match kind {
-        FactKind::AlternativeNames => json!({ "dns": "another.example.org" }),
-        FactKind::Authorities => json!({ "sha1": "0f".repeat(20), "sha256": "1e".repeat(32) }),
-        _ => json!("another"),
+    // A list that is neither of names nor of authorities is of texts.
+    let more = if kind == FactKind::AlternativeNames {
+        json!({ "dns": "another.example.org" })
+    } else if kind == FactKind::Authorities {
+        json!({ "sha1": "0f".repeat(20), "sha256": "1e".repeat(32) })
+    } else {
+        json!("another")
     };
     let turned_first = items.iter().enumerate().map(|(index, item)| match index {
         0 => turned_within(item),

@@ -235,9 +235,12 @@ fn shown(pointers: &[String]) -> String {
     shown.join(", ")
 }
 
+/// What comes of facts under settings, and its fuel.
+type Ask<'a> = dyn Fn(&Value, &Facts) -> (Outcome, Option<u64>) + 'a;
+
 /// Asks, and counts.
 struct Asking<'a> {
-    ask: &'a dyn Fn(&Value, &Facts) -> (Outcome, Option<u64>),
+    ask: &'a Ask<'a>,
     settings: &'a Value,
     schema: Option<&'a Value>,
     facts: &'a Facts,

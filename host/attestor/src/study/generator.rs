@@ -22,7 +22,9 @@ const NAMES: [&str; 12] = [
 #[derive(Debug)]
 pub struct Generator {
     view: Value,
-    changeable: Vec<Changeable>,
+    /// Facts that are names, in which policies find most of what they join.
+    names: Vec<Changeable>,
+    others: Vec<Changeable>,
     count: u64,
     made: u64,
     random: SplitMix,
@@ -30,35 +32,45 @@ pub struct Generator {
 
 impl Generator {
     pub(super) fn new(from: &Facts, count: u64, seed: u64) -> Self {
-        let changeable = edits::changeable(from).into_iter().filter(|changeable| {
-            // Drawn anew for each attestation, as a host does.
-            changeable.pointer != "/attestation_id"
-                // Part of what the host writes before the path.
-                && !matches!(changeable.pointer.as_str(), "/trust_domain" | "/attestor" | "/subject")
-        });
+        // The first two are the host's to write before the path, the third is
+        // drawn anew for each attestation, and the last is another kind.
+        const KEPT: [&str; 4] = ["/trust_domain", "/attestor", "/attestation_id", "/subject"];
+        let changeable = edits::changeable(from).into_iter();
+        let (names, others) = changeable
+            .filter(|changeable| !KEPT.contains(&changeable.pointer.as_str()))
+            .partition(|changeable| {
+                matches!(
+                    FactKind::of(&changeable.pointer),
+                    Some(FactKind::Name | FactKind::Text | FactKind::Label)
+                )
+            });
         Self {
             view: fact::view(from),
-            changeable: changeable.collect(),
+            names,
+            others,
             count,
             made: 0,
             random: SplitMix(seed),
         }
     }
 
-    /// Makes one change, drawn by chance.
+    /// Makes one change, drawn by chance: every other one gives a name that
+    /// was made to meet another.
     fn change(&mut self, view: &mut Value) {
-        let changeable = self.random.below(self.changeable.len());
-        let Some(changeable) = self.changeable.get(changeable) else {
-            return;
-        };
-        let name = FactKind::of(&changeable.pointer) == Some(FactKind::Name);
-        if name && self.random.below(2) == 0 {
+        if self.random.below(2) == 0 {
+            let changeable = self.names.get(self.random.below(self.names.len()));
             let name = NAMES.get(self.random.below(NAMES.len()));
-            if let (Some(name), Some(value)) = (name, view.pointer_mut(&changeable.pointer)) {
-                *value = Value::from(*name);
+            let place = changeable.and_then(|changeable| view.pointer_mut(&changeable.pointer));
+            if let (Some(name), Some(place)) = (name, place) {
+                *place = Value::from(*name);
             }
             return;
         }
+        let all = self.names.len().saturating_add(self.others.len());
+        let mut changeable = self.names.iter().chain(&self.others);
+        let Some(changeable) = changeable.nth(self.random.below(all)) else {
+            return;
+        };
         let edit = self.random.below(changeable.edits.len());
         if let Some(edit) = changeable.edits.get(edit) {
             edit.apply(view);

@@ -18,7 +18,7 @@ fn changed(change: impl FnOnce(&mut ServiceAccount)) -> Facts {
     let mut facts = samples::service_account();
     match &mut facts.subject {
         Subject::ServiceAccount(account) => change(account),
-        Subject::Certificate(_) => unreachable!(),
+        Subject::Certificate(_) => panic!("a certificate"),
     }
     facts
 }

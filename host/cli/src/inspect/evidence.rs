@@ -14,14 +14,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nameplate_attestor::{
     Attempt, AttestError, Attestor, Attestors, Failure as Part, Presented, Step,
 };
-use nameplate_evidence::RawEvidence;
 use nameplate_evidence::certificates::{self, CertificateSight};
 use nameplate_evidence::subject::DistinguishedName;
+use nameplate_evidence::{EvidenceError, RawEvidence};
 use nameplate_policy::Sandbox;
 use serde::Serialize;
 use serde_json::Value;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// Show a token or a certificate chain, and which check would refuse it
@@ -111,9 +111,45 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
 }
 
 /// What a peer would send.
-enum Sent {
+pub(crate) enum Sent {
+    /// Its payload.
     Payload(Vec<u8>),
+    /// A bare token.
     Token(String),
+}
+
+impl Sent {
+    /// What `path` holds of what a peer sends; `-` is standard input.
+    ///
+    /// # Errors
+    /// A fault `evidence_unreadable`, or as [`input::read`].
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let bytes = input::read(path, input::MAX_INPUT_BYTES)?;
+        let (_, sent) =
+            read(&bytes, None).map_err(|error| Failure::fault("evidence_unreadable", error))?;
+        Ok(sent)
+    }
+
+    /// The evidence for `attestor`, and whether it is any.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] where nobody says which cluster a token is from.
+    pub(crate) fn evidence(
+        self,
+        attestor: &Attestor,
+        cluster: Option<&str>,
+    ) -> Result<Result<RawEvidence, EvidenceError>, Failure> {
+        let method = attestor.method();
+        Ok(match self {
+            Self::Payload(payload) => RawEvidence::new(method, payload),
+            Self::Token(token) => {
+                let cluster = cluster.ok_or_else(|| {
+                    Failure::Usage("say which cluster the token is from: `--cluster`".to_owned())
+                })?;
+                RawEvidence::service_account_token(method, cluster, &token, None)
+            }
+        })
+    }
 }
 
 fn read(bytes: &[u8], request: Option<&str>) -> anyhow::Result<(Evidence, Sent)> {
@@ -165,16 +201,7 @@ fn judged(
     attestor: &Attestor,
     sent: Sent,
 ) -> Result<(Verdict, Exit), Failure> {
-    let method = attestor.method();
-    let evidence = match sent {
-        Sent::Payload(payload) => RawEvidence::new(method, payload),
-        Sent::Token(token) => {
-            let cluster = arguments.cluster.as_deref().ok_or_else(|| {
-                Failure::Usage("say which cluster the token is from: `--cluster`".to_owned())
-            })?;
-            RawEvidence::service_account_token(method, cluster, &token, None)
-        }
-    };
+    let evidence = sent.evidence(attestor, arguments.cluster.as_deref())?;
     let attempt = Attempt::at(arguments.now.unwrap_or_else(SystemTime::now));
     let step = evidence
         .map_err(AttestError::Rejected)

@@ -225,9 +225,10 @@ fn write_group(out: &mut dyn Write, group: &Group) -> io::Result<()> {
 
 /// An outcome without the selectors, which the pattern shows.
 fn shown(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Identity { spiffe_id, .. } => printable(spiffe_id),
-        other => printable(&other.to_string()),
+    if let Outcome::Identity { spiffe_id, .. } = outcome {
+        printable(spiffe_id)
+    } else {
+        printable(&outcome.to_string())
     }
 }
 

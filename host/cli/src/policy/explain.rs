@@ -29,6 +29,7 @@ report says what was.
 Examples:
   nameplate policy explain builtin:node --facts facts.json
   nameplate policy explain builtin:node --facts facts.json --settings '{\"by\": \"name\"}' --html why.html
+  nameplate policy explain builtin:node --evidence token.jwt --config nameplate.toml --cluster production
   nameplate policy explain builtin:node --log /var/lib/nameplate/log --record 1042
   nameplate policy explain my-policy.wasm --facts - --pairs 0 --output json")]
 pub(crate) struct Arguments {

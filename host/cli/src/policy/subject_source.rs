@@ -3,21 +3,26 @@
 
 use super::limits::LimitFlags;
 use super::test::files;
+use crate::attest::{Challenge, challenge, chosen, warn};
 use crate::failure::Failure;
 use crate::input;
+use crate::inspect::evidence::Sent;
 use crate::report;
 use anyhow::anyhow;
 use nameplate_attestor::study::{Described, Source};
-use nameplate_attestor::{Envelope, Naming, NamingError};
+use nameplate_attestor::{
+    Attempt, Attestors, CertificateFiles, Envelope, Naming, NamingError, Presented,
+};
 use nameplate_decisions::{NamingRecord, ReadError, Reader};
 use nameplate_policy::{Facts, PolicyRequest, PolicySource, Sandbox};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// One subject.
 #[derive(Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("subject").required(true).args(["facts", "log"])))]
+#[command(group(clap::ArgGroup::new("subject").required(true).args(["facts", "evidence", "log"])))]
 pub(super) struct OneSubject {
     /// The facts, as the `facts` member of a case; `-` is standard input
     #[arg(long, value_name = "FILE")]
@@ -30,6 +35,35 @@ pub(super) struct OneSubject {
     /// Sequence number of the decision in the log
     #[arg(long, value_name = "N", requires = "log")]
     record: Option<u64>,
+
+    /// A token, a PEM file of certificates, or what an agent sends, to be
+    /// verified first; `-` is standard input
+    #[arg(long, value_name = "FILE", requires = "config")]
+    evidence: Option<PathBuf>,
+
+    /// The configuration that verifies the evidence
+    #[arg(long, value_name = "FILE", requires = "evidence")]
+    config: Option<PathBuf>,
+
+    /// The attestor to ask; needed where several are configured
+    #[arg(long, value_name = "NAME", requires = "evidence")]
+    attestor: Option<String>,
+
+    /// The cluster that a bare token is from
+    #[arg(long, value_name = "NAME", requires = "evidence")]
+    cluster: Option<String>,
+
+    /// The private key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "evidence")]
+    key: Option<PathBuf>,
+
+    /// The CertificateSigningRequest that the certificate came from
+    #[arg(long, value_name = "NAME", requires = "key")]
+    request: Option<String>,
+
+    /// The time to verify at, instead of now
+    #[arg(long, value_name = "RFC3339", value_parser = input::time, requires = "evidence")]
+    now: Option<SystemTime>,
 }
 
 /// A subject that was found.
@@ -47,16 +81,58 @@ impl OneSubject {
     /// # Errors
     /// Where there is none.
     pub(super) fn find(&self) -> Result<Subject, Failure> {
+        let unrecorded = |facts| Subject {
+            facts,
+            naming: None,
+        };
         match (&self.facts, &self.log, self.record) {
-            (Some(path), ..) => Ok(Subject {
-                facts: input::facts(path)?,
-                naming: None,
-            }),
+            (Some(path), ..) => Ok(unrecorded(input::facts(path)?)),
             (None, Some(log), Some(record)) => recorded(log, record),
-            (None, ..) => Err(Failure::Usage(
-                "name a subject: `--facts`, or `--log` and `--record`".to_owned(),
-            )),
+            (None, ..) => match (&self.evidence, &self.config) {
+                (Some(evidence), Some(config)) => Ok(unrecorded(self.proven(evidence, config)?)),
+                (_, _) => Err(Failure::Usage(
+                    "name a subject: `--facts`, `--log` and `--record`, or `--evidence`".to_owned(),
+                )),
+            },
         }
+    }
+
+    /// The subject that evidence proves, played through to the end where the
+    /// attestor challenges it.
+    fn proven(&self, path: &Path, config: &Path) -> Result<Facts, Failure> {
+        let unproven = |error| Failure::Attest {
+            error,
+            cluster: self.cluster.clone(),
+        };
+        let attestors = Attestors::open(config, Sandbox::new()?).map_err(Failure::Config)?;
+        warn(&attestors);
+        let attestor = chosen(&attestors, self.attestor.as_deref())?;
+        let attempt = Attempt::at(self.now.unwrap_or_else(SystemTime::now));
+        let Some(key) = &self.key else {
+            let evidence = Sent::read(path)?.evidence(&attestor, self.cluster.as_deref())??;
+            let presented = Presented::Evidence(&evidence);
+            return attestor.facts(presented, &attempt).map_err(unproven);
+        };
+        let files = CertificateFiles {
+            certificate: path.to_owned(),
+            private_key: key.clone(),
+            intermediates: None,
+        };
+        let prover = files
+            .load()
+            .map_err(|error| Failure::fault("credential_unusable", error))?;
+        let prover = match &self.request {
+            Some(request) => prover.requested_as(request),
+            None => prover,
+        };
+        let Challenge::Answered(challenged, answer) = challenge(&attestor, &prover, &attempt)?
+        else {
+            return Err(Failure::Usage(
+                "this attestor asks for no key: leave out `--key`".to_owned(),
+            ));
+        };
+        let presented = Presented::Answer(challenged, &answer);
+        attestor.facts(presented, &attempt).map_err(unproven)
     }
 }
 
@@ -200,8 +276,11 @@ pub(super) fn naming(
         limits: limits.limits(),
         ..PolicyRequest::new(PolicySource::parse(source))
     };
-    Naming::load(sandbox, &request, Envelope::default()).map_err(|error| match error {
-        NamingError::Load(error) => Failure::load(format!("`{source}`"), error),
-        error => Failure::fault("policy_refused", error),
+    Naming::load(sandbox, &request, Envelope::default()).map_err(|error| {
+        if let NamingError::Load(error) = error {
+            Failure::load(format!("`{source}`"), error)
+        } else {
+            Failure::fault("policy_refused", error)
+        }
     })
 }

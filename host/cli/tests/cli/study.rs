@@ -1,6 +1,6 @@
 //! `nameplate policy explain`, `collisions` and `diff`.
 
-use crate::support::Place;
+use crate::support::{NOW_TEXT, Place};
 use nameplate_decisions::{
     Decision, DecisionLog, Entry, Flush, NamingRecord, Options, Outcome, PolicyRecord,
 };
@@ -399,4 +399,52 @@ fn a_log_that_was_changed_ends_a_study() {
     std::fs::write(&segment, text.replacen("node-2", "node-7", 1)).unwrap();
     let run = place.run("policy diff builtin:uuid builtin:node --against log --output json");
     assert_eq!(run.exits(1).json()["error"]["reason"], "log_unreadable");
+}
+
+#[test]
+fn evidence_is_verified_before_it_is_explained() {
+    let place = place();
+    let explain = |flags: &str| {
+        place.run(&format!(
+            "policy explain builtin:node --evidence token --config nameplate.toml --pairs 0 --output json {flags}"
+        ))
+    };
+    let answer = explain(&format!("--cluster production --now {NOW_TEXT}"))
+        .exits(0)
+        .json();
+    assert_eq!(
+        answer["outcome"]["identity"]["spiffe_id"],
+        "spiffe://example.org/spire/agent/k8s_sat/production/node-uid"
+    );
+    assert_eq!(influence(&answer, "facts", "node.uid")["path"], true);
+    // The twin: when the token has expired, there are no facts to explain.
+    let run = explain("--cluster production --now 2027-01-15T09:00:00Z").exits(3);
+    assert_eq!(run.json()["error"]["reason"], "token_expired");
+    explain(&format!("--now {NOW_TEXT}")).exits(2);
+}
+
+#[test]
+fn a_certificate_is_explained_once_its_key_has_answered() {
+    let place = place();
+    place.issue();
+    place.write(
+        "x509.toml",
+        "trust_domain = \"example.org\"\n\n[attestors.x509pop]\nca_bundle_path = \"ca.pem\"\n",
+    );
+    let explain = |flags: &str| {
+        place.run(&format!(
+            "policy explain builtin:subject --evidence node.pem --config x509.toml --pairs 0 --output json {flags}"
+        ))
+    };
+    let answer = explain("--key node.key").exits(0).json();
+    assert_eq!(
+        answer["outcome"]["identity"]["spiffe_id"],
+        "spiffe://example.org/spire/agent/x509pop/node-7"
+    );
+    assert_eq!(
+        influence(&answer, "facts", "subject.common_name")["path"],
+        true
+    );
+    explain("--key other.key").exits(1);
+    explain("").exits(3);
 }

@@ -142,7 +142,7 @@ fn replaced(before: &[String], after: &[String]) -> (usize, usize) {
         let differs = |(one, other): &(&String, &String)| one != other;
         let pairs = || before.iter().zip(after).enumerate();
         let first = pairs().find(|(_, pair)| differs(pair));
-        let last = pairs().filter(|(_, pair)| differs(pair)).last();
+        let last = pairs().rfind(|(_, pair)| differs(pair));
         return match (first, last) {
             (Some((first, _)), Some((last, _))) => (first, last.saturating_add(1)),
             (_, _) => (0, 0),

@@ -35,9 +35,9 @@ fn write(page: &mut String, document: &Document) -> fmt::Result {
     match &explanation.derivation {
         Some(derivation) => {
             page.push_str("<div class=\"id\">\n");
-            write!(
+            writeln!(
                 page,
-                "<div class=\"part\"><b>{}</b><span>the host's: trust domain, attestor</span></div>\n",
+                "<div class=\"part\"><b>{}</b><span>the host's: trust domain, attestor</span></div>",
                 escaped(&derivation.prefix)
             )?;
             for part in &derivation.path {
@@ -110,9 +110,9 @@ fn write_influences(page: &mut String, heading: &str, list: &[Influence]) -> fmt
             escaped(&words::value(influence.value.as_ref(), 80)),
         )?;
         write_effects(page, &influence.effects)?;
-        write!(
+        writeln!(
             page,
-            "<details><summary>{} tried</summary><table>\n",
+            "<details><summary>{} tried</summary><table>",
             influence.tried.len()
         )?;
         for tried in &influence.tried {
@@ -154,12 +154,14 @@ fn write_effects(page: &mut String, effects: &Effects) -> fmt::Result {
 }
 
 fn write_tried(page: &mut String, tried: &Tried) -> fmt::Result {
-    let came = match &tried.outcome {
-        Outcome::Identity {
-            spiffe_id,
-            selectors,
-        } => format!("{spiffe_id}, {} selectors", selectors.len()),
-        other => other.to_string(),
+    let came = if let Outcome::Identity {
+        spiffe_id,
+        selectors,
+    } = &tried.outcome
+    {
+        format!("{spiffe_id}, {} selectors", selectors.len())
+    } else {
+        tried.outcome.to_string()
     };
     writeln!(
         page,
