@@ -156,6 +156,18 @@ fn settings_that_the_policy_refuses_explain_nothing() {
     );
 }
 
+/// An explanation of what `ask` says, without settings.
+fn explain_asking(ask: &Ask<'_>, facts: &Facts, pairs: usize) -> Explanation {
+    let mut asking = Asking {
+        ask,
+        settings: &json!({}),
+        schema: None,
+        facts,
+        questions: 0,
+    };
+    asking.explain(pairs, &mut |_| {}).unwrap()
+}
+
 /// An explanation of a policy that is a function.
 fn explain_function(ask: &dyn Fn(&ServiceAccount) -> Vec<String>, pairs: usize) -> Explanation {
     let facts = samples::service_account();
@@ -173,14 +185,7 @@ fn explain_function(ask: &dyn Fn(&ServiceAccount) -> Vec<String>, pairs: usize) 
         };
         (outcome, Some(1))
     };
-    let mut asking = Asking {
-        ask: &ask,
-        settings: &json!({}),
-        schema: None,
-        facts: &facts,
-        questions: 0,
-    };
-    asking.explain(pairs, &mut |_| {}).unwrap()
+    explain_asking(&ask, &facts, pairs)
 }
 
 #[test]
@@ -242,14 +247,7 @@ fn a_fact_that_was_only_looked_at_is_told_by_its_fuel() {
         };
         (outcome, Some(fuel))
     };
-    let mut asking = Asking {
-        ask: &ask,
-        settings: &json!({}),
-        schema: None,
-        facts: &facts,
-        questions: 0,
-    };
-    let explanation = asking.explain(0, &mut |_| {}).unwrap();
+    let explanation = explain_asking(&ask, &facts, 0);
     let attestor = influence(&explanation.facts, "attestor");
     assert!(attestor.effects.none() && attestor.effects.looked_at);
     assert!(
