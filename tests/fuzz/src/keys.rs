@@ -40,7 +40,7 @@ pub(crate) fn pem(bytes: &[u8]) {
         Err(error) => fit_to_show(&error),
     }
     let authorities = TrustedAuthorities::from_pem(bytes);
-    let payload = payload_of_pem(bytes);
+    let payload = payload_of_pem(bytes, None);
     match &authorities {
         // Two readers of one file find the same certificates.
         Ok(authorities) if authorities.count() <= 32 => {

@@ -200,7 +200,7 @@ fn certificates(write: &dyn Fn(&str, &[u8])) {
     let key = KeyPair::generate().unwrap();
     let below = leaf("below").signed_by(&key, &between).unwrap();
     let chain = below.pem() + &between.pem();
-    let payload = nameplate_evidence::certificates::payload_of_pem(chain.as_bytes()).unwrap();
+    let payload = nameplate_evidence::certificates::payload_of_pem(chain.as_bytes(), None).unwrap();
     write("chain/intermediate.json", &payload);
     write("pem/chain.pem", chain.as_bytes());
 }
