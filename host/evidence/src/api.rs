@@ -50,6 +50,16 @@ impl Patience {
         self.given_up.store(true, Ordering::Relaxed);
     }
 
+    /// The same, ending at `until` if it does not end before. Giving one of
+    /// them up gives up both.
+    #[must_use]
+    pub fn no_longer_than(&self, until: Instant) -> Self {
+        Self {
+            until: self.until.map(|own| own.min(until)),
+            given_up: Arc::clone(&self.given_up),
+        }
+    }
+
     /// Time left at `now`; zero once it ended.
     #[must_use]
     pub fn left(&self, now: Instant) -> Duration {

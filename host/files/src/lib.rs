@@ -9,8 +9,14 @@
 //! Only regular files are read, and only up to a stated size. A pipe, a
 //! device or an endless file is an error, not a hang.
 //!
+//! What this host keeps for itself it [`replace`]s, whole.
+//!
 //! This is the only crate that knows `cap-std`, whose development has ended
 //! upstream; replacing it means replacing this file.
+
+mod replace;
+
+pub use replace::{ReplaceError, replace};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};

@@ -3,9 +3,15 @@
 //! Trusts the operator's kubeconfig to name the server and the credential, but
 //! refuses one that would send a token unprotected or by way of another host.
 
+mod discovery;
+
 use crate::file;
 use crate::words;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+pub use discovery::Environment;
+use kube::config::{
+    AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster,
+    NamedContext,
+};
 use kube::{Client, Config};
 use nameplate_evidence::ApiError;
 use sha2::{Digest, Sha256};
@@ -19,6 +25,19 @@ pub enum Access {
     InCluster,
     /// By the current context of a kubeconfig.
     Kubeconfig(PathBuf),
+    /// By the current context of several kubeconfigs, merged as kubectl does
+    /// it: what a file says first counts, and files that there are not are
+    /// skipped.
+    Merged(Vec<PathBuf>),
+    /// By a service account token in a file, as the kubelet projects it.
+    Token {
+        /// The token.
+        token: PathBuf,
+        /// The `https` URL of the API server.
+        server: String,
+        /// The certificates of the authorities that signed the server's, in PEM.
+        ca: PathBuf,
+    },
 }
 
 /// A client, and what it was made of.
@@ -55,9 +74,11 @@ impl Access {
         let mut config = match self {
             // Kubernetes' own mounts are followed by the client itself.
             Self::InCluster => Config::incluster().map_err(|error| unusable(&error))?,
-            Self::Kubeconfig(path) => {
-                made_of.push((path.clone(), content_of(path)));
-                let kubeconfig = kubeconfig(path)?;
+            Self::Kubeconfig(_) | Self::Merged(_) | Self::Token { .. } => {
+                for path in self.kubeconfigs() {
+                    made_of.push((path.clone(), content_of(path)));
+                }
+                let kubeconfig = self.kubeconfig()?;
                 for path in files(&kubeconfig) {
                     let content = content_of(&path);
                     made_of.push((path, content));
@@ -90,6 +111,80 @@ impl Access {
             client,
             files: made_of,
         })
+    }
+}
+
+impl Access {
+    /// The files to be read, whether they are there or not.
+    fn kubeconfigs(&self) -> &[PathBuf] {
+        match self {
+            Self::InCluster | Self::Token { .. } => &[],
+            Self::Kubeconfig(path) => std::slice::from_ref(path),
+            Self::Merged(paths) => paths,
+        }
+    }
+
+    /// What the files say, all told.
+    fn kubeconfig(&self) -> Result<Kubeconfig, ApiError> {
+        match self {
+            Self::InCluster => Ok(Kubeconfig::default()),
+            Self::Kubeconfig(path) => kubeconfig(path),
+            Self::Merged(paths) => merged(paths),
+            Self::Token { token, server, ca } => {
+                file::read_token(token)?;
+                file::read(ca)?;
+                Ok(by_token(token, server, ca))
+            }
+        }
+    }
+}
+
+/// As kubectl merges them (kubernetes.io, "Organizing Cluster Access Using
+/// kubeconfig Files").
+fn merged(paths: &[PathBuf]) -> Result<Kubeconfig, ApiError> {
+    let mut whole = Kubeconfig::default();
+    for path in paths.iter().filter(|path| path.exists()) {
+        let mut next = kubeconfig(path)?;
+        // Empty is what a file says that leaves the choice to the others.
+        next.current_context = next.current_context.filter(|context| !context.is_empty());
+        whole = whole.merge(next).map_err(|error| unusable(&error))?;
+    }
+    Ok(whole)
+}
+
+/// A kubeconfig that nobody had to write.
+fn by_token(token: &Path, server: &str, ca: &Path) -> Kubeconfig {
+    let text = |path: &Path| Some(path.display().to_string());
+    let name = || "token".to_owned();
+    Kubeconfig {
+        clusters: vec![NamedCluster {
+            name: name(),
+            cluster: Some(Cluster {
+                server: Some(server.to_owned()),
+                certificate_authority: text(ca),
+                ..Cluster::default()
+            }),
+            ..NamedCluster::default()
+        }],
+        auth_infos: vec![NamedAuthInfo {
+            name: name(),
+            auth_info: Some(AuthInfo {
+                token_file: text(token),
+                ..AuthInfo::default()
+            }),
+            ..NamedAuthInfo::default()
+        }],
+        contexts: vec![NamedContext {
+            name: name(),
+            context: Some(Context {
+                cluster: name(),
+                user: Some(name()),
+                ..Context::default()
+            }),
+            ..NamedContext::default()
+        }],
+        current_context: Some(name()),
+        ..Kubeconfig::default()
     }
 }
 

@@ -43,11 +43,11 @@ impl fmt::Debug for Connection {
 
 /// A request and what must not stand in an error about it.
 #[derive(Clone)]
-struct Ask {
-    method: Method,
-    path: String,
-    body: Vec<u8>,
-    secret: String,
+pub(crate) struct Ask {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) body: Vec<u8>,
+    pub(crate) secret: String,
 }
 
 impl ApiServer {
@@ -64,7 +64,8 @@ impl ApiServer {
                 made: Mutex::new(None),
             })
         })?;
-        if let Access::Kubeconfig(_) = access {
+        // Kubernetes' own mounts may yet come.
+        if access != Access::InCluster {
             let candidate = Arc::clone(&connection);
             let patience = Patience::until(Instant::now() + Duration::from_secs(30));
             wait(
@@ -75,7 +76,7 @@ impl ApiServer {
         Ok(Self { connection })
     }
 
-    fn ask<T: DeserializeOwned + Send + 'static>(
+    pub(crate) fn ask<T: DeserializeOwned + Send + 'static>(
         &self,
         ask: Ask,
         patience: &Patience,
@@ -91,7 +92,7 @@ impl ApiServer {
         })
     }
 
-    fn get<T: DeserializeOwned + Send + 'static>(
+    pub(crate) fn get<T: DeserializeOwned + Send + 'static>(
         &self,
         path: String,
         patience: &Patience,

@@ -9,6 +9,8 @@
 //! | [`ApiServer`] | [`ClusterApi`](nameplate_evidence::ClusterApi) | an API server, found by [`Access`] |
 //! | [`PublishedKeys`] | [`KeySource`](nameplate_evidence::KeySource) | a JWK Set, named or found by OIDC discovery |
 //!
+//! For the side of a node, an [`ApiServer`] takes [`CertificateRequests`] too.
+//!
 //! ```no_run
 //! # use std::{error::Error, time::{Duration, Instant}};
 //! use nameplate_evidence::{ClusterApi, Patience};
@@ -47,6 +49,7 @@
 mod access;
 mod answer;
 mod api_server;
+mod certificate_requests;
 mod file;
 mod location;
 mod name;
@@ -58,8 +61,11 @@ mod tests;
 mod waiting;
 mod words;
 
-pub use access::Access;
+pub use access::{Access, Environment};
 pub use answer::MAX_ANSWER_BYTES;
 pub use api_server::ApiServer;
+pub use certificate_requests::{
+    CertificateRequests, NewRequest, NotIssued, RequestState, Requested, StillWaiting, Verdict,
+};
 pub use location::{KeyLocation, Published};
 pub use published::PublishedKeys;

@@ -2,6 +2,8 @@
 //! that it is not Kubernetes; what a real API server answers is asked of one
 //! in the end-to-end runs.
 
+mod accesses;
+mod certificate_requests;
 mod server;
 
 use crate::{Access, ApiServer, KeyLocation, Published, PublishedKeys};

@@ -17,7 +17,8 @@ use p384::ecdsa::signature::hazmat::PrehashSigner as _;
 use p384::pkcs8::DecodePrivateKey as _;
 use serde::Serialize;
 use std::fmt;
-use x509_cert::der::Decode as _;
+use std::time::{Duration, SystemTime};
+use x509_cert::der::{Decode as _, Reader as _, SliceReader};
 
 /// A certificate, what leads from it to an authority, and its private key.
 ///
@@ -102,13 +103,28 @@ impl Prover {
     /// [`ProverError`], also when the key is another certificate's.
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, ProverError> {
         let certificates = der_of(certificates)?;
-        let leaf = certificates.first().ok_or(ProverError::NoCertificate)?;
         let key = pem::blocks(key)?
             .iter()
             .find(|block| block.is_private_key())
             .ok_or(ProverError::NoKey)?
             .der()?;
-        PrivateKey::to(leaf, &key).map(|key| Self {
+        Self::new(certificates, &key)
+    }
+
+    /// The same from DER: certificates one behind the other, as the SPIFFE
+    /// Workload API gives them.
+    ///
+    /// # Errors
+    /// As [`Prover::from_pem`].
+    pub fn from_der(certificates: &[u8], key: &[u8]) -> Result<Self, ProverError> {
+        let certificates = split(certificates).map_err(ProverError::CertificateUnreadable)?;
+        Self::new(certificates, key)
+    }
+
+    fn new(certificates: Vec<Vec<u8>>, key: &[u8]) -> Result<Self, ProverError> {
+        let leaf = certificates.first().ok_or(ProverError::NoCertificate)?;
+        let key = PrivateKey::to(leaf, key)?;
+        Ok(Self {
             certificates,
             request: None,
             key,
@@ -130,6 +146,22 @@ impl Prover {
     pub fn requested_as(mut self, name: impl Into<String>) -> Self {
         self.request = Some(name.into());
         self
+    }
+
+    /// When the leaf begins to hold, and when it ends.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn validity(&self) -> Result<(SystemTime, SystemTime), ProverError> {
+        let leaf = self
+            .certificates
+            .first()
+            .ok_or(ProverError::NoCertificate)?;
+        let leaf =
+            x509_cert::Certificate::from_der(leaf).map_err(ProverError::CertificateUnreadable)?;
+        let (from, until) = super::leaf::times(leaf.tbs_certificate().validity());
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        Ok((at(from), at(until)))
     }
 
     /// What is sent first.
@@ -275,6 +307,16 @@ impl PrivateKey {
 fn shortest(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     number.get(zeros..).unwrap_or_default()
+}
+
+/// Values in DER, one behind the other.
+fn split(der: &[u8]) -> Result<Vec<Vec<u8>>, x509_cert::der::Error> {
+    let mut reader = SliceReader::new(der)?;
+    let mut values = Vec::new();
+    while !reader.is_finished() {
+        values.push(reader.tlv_bytes()?.to_vec());
+    }
+    Ok(values)
 }
 
 /// The certificates of a PEM file; blocks of other kinds are skipped.
