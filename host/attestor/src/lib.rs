@@ -99,11 +99,14 @@ mod subject_key;
 mod token_method;
 
 pub use nameplate_evidence as evidence;
+pub use nameplate_kubernetes as kubernetes;
 pub use nameplate_policy as policy;
 
 pub use agent::{
     AgentConfig, CertificateFiles, CertificateFilesError, Credential, CredentialError,
-    MAX_TOKEN_FILE_BYTES, TokenFileError, TokenSource,
+    KeyDirectory, KeyDirectoryError, MAX_TOKEN_FILE_BYTES, NodeCertificate, NodeCertificateError,
+    NodeLog, NodeProgress, NodeSurroundings, OpenRequest, SvidEndpoint, SvidEndpointError,
+    SvidError, SvidSource, TokenFileError, TokenSource,
 };
 pub use attempt::Attempt;
 pub use attestor::{Attestation, Attestor};

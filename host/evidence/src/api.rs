@@ -308,3 +308,24 @@ impl ApiError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_patience_ends_first_and_is_given_up_with_the_whole() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let whole = Patience::until(now + 3 * second);
+        let part = whole.no_longer_than(now + second);
+        assert_eq!((whole.left(now), part.left(now)), (3 * second, second));
+        // A part is never longer than the whole.
+        let long = part.no_longer_than(now + 2 * second);
+        assert_eq!(long.left(now), second);
+        let none = Patience::none().no_longer_than(now + second);
+        assert_eq!(none.left(now), Duration::ZERO);
+        whole.give_up();
+        assert_eq!(long.left(now), Duration::ZERO);
+    }
+}

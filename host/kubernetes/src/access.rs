@@ -8,12 +8,10 @@ mod discovery;
 use crate::file;
 use crate::words;
 pub use discovery::Environment;
-use kube::config::{
-    AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster,
-    NamedContext,
-};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use nameplate_evidence::ApiError;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -70,15 +68,15 @@ impl Access {
     pub(crate) async fn client(&self) -> Result<Made, ApiError> {
         // Each is hashed before it is used: one that changes in between is
         // then another than the client's, and the client is made again.
-        let mut made_of = Vec::new();
-        let mut config = match self {
+        let mut made_of: Vec<_> = self
+            .sources()
+            .iter()
+            .map(|path| (path.clone(), content_of(path)))
+            .collect();
+        let mut config = match self.kubeconfig()? {
             // Kubernetes' own mounts are followed by the client itself.
-            Self::InCluster => Config::incluster().map_err(|error| unusable(&error))?,
-            Self::Kubeconfig(_) | Self::Merged(_) | Self::Token { .. } => {
-                for path in self.kubeconfigs() {
-                    made_of.push((path.clone(), content_of(path)));
-                }
-                let kubeconfig = self.kubeconfig()?;
+            None => Config::incluster().map_err(|error| unusable(&error))?,
+            Some(kubeconfig) => {
                 for path in files(&kubeconfig) {
                     let content = content_of(&path);
                     made_of.push((path, content));
@@ -115,26 +113,22 @@ impl Access {
 }
 
 impl Access {
-    /// The files to be read, whether they are there or not.
-    fn kubeconfigs(&self) -> &[PathBuf] {
+    /// The files that a client is made of, whether they are there or not.
+    fn sources(&self) -> &[PathBuf] {
         match self {
-            Self::InCluster | Self::Token { .. } => &[],
-            Self::Kubeconfig(path) => std::slice::from_ref(path),
+            Self::InCluster => &[],
+            Self::Kubeconfig(path) | Self::Token { token: path, .. } => std::slice::from_ref(path),
             Self::Merged(paths) => paths,
         }
     }
 
-    /// What the files say, all told.
-    fn kubeconfig(&self) -> Result<Kubeconfig, ApiError> {
+    /// What the files say, all told; none inside a cluster.
+    fn kubeconfig(&self) -> Result<Option<Kubeconfig>, ApiError> {
         match self {
-            Self::InCluster => Ok(Kubeconfig::default()),
-            Self::Kubeconfig(path) => kubeconfig(path),
-            Self::Merged(paths) => merged(paths),
-            Self::Token { token, server, ca } => {
-                file::read_token(token)?;
-                file::read(ca)?;
-                Ok(by_token(token, server, ca))
-            }
+            Self::InCluster => Ok(None),
+            Self::Kubeconfig(path) => kubeconfig(path).map(Some),
+            Self::Merged(paths) => merged(paths).map(Some),
+            Self::Token { token, server, ca } => by_token(token, server, ca).map(Some),
         }
     }
 }
@@ -153,39 +147,20 @@ fn merged(paths: &[PathBuf]) -> Result<Kubeconfig, ApiError> {
 }
 
 /// A kubeconfig that nobody had to write.
-fn by_token(token: &Path, server: &str, ca: &Path) -> Kubeconfig {
-    let text = |path: &Path| Some(path.display().to_string());
-    let name = || "token".to_owned();
-    Kubeconfig {
-        clusters: vec![NamedCluster {
-            name: name(),
-            cluster: Some(Cluster {
-                server: Some(server.to_owned()),
-                certificate_authority: text(ca),
-                ..Cluster::default()
-            }),
-            ..NamedCluster::default()
-        }],
-        auth_infos: vec![NamedAuthInfo {
-            name: name(),
-            auth_info: Some(AuthInfo {
-                token_file: text(token),
-                ..AuthInfo::default()
-            }),
-            ..NamedAuthInfo::default()
-        }],
-        contexts: vec![NamedContext {
-            name: name(),
-            context: Some(Context {
-                cluster: name(),
-                user: Some(name()),
-                ..Context::default()
-            }),
-            ..NamedContext::default()
-        }],
-        current_context: Some(name()),
-        ..Kubeconfig::default()
-    }
+fn by_token(token: &Path, server: &str, ca: &Path) -> Result<Kubeconfig, ApiError> {
+    // Not left to the client, which takes a newline at the end for a part of it.
+    let token = file::read_token(token)?;
+    file::read(ca)?;
+    let kubeconfig = json!({
+        "clusters": [{"name": "c", "cluster": {"server": server, "certificate-authority": ca}}],
+        "users": [{"name": "u", "user": {"token": token}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "c",
+    });
+    serde_json::from_value(kubeconfig).map_err(|_unquoted| ApiError::NotConfigured {
+        // It may quote the token.
+        what: "a token alone is no kubeconfig here".to_owned(),
+    })
 }
 
 fn kubeconfig(path: &Path) -> Result<Kubeconfig, ApiError> {

@@ -1,6 +1,7 @@
 //! An API server that is asked about tokens, pods, nodes and certificates.
 
 use crate::access::{Access, Made};
+use crate::certificate_requests;
 use crate::name::ObjectName;
 use crate::objects::{NodeAnswer, PodAnswer, ReviewAnswer, SigningRequestAnswer};
 use crate::shared::Shared;
@@ -192,10 +193,7 @@ impl ClusterApi for ApiServer {
         patience: &Patience,
     ) -> Result<SigningRequestRecord, ApiError> {
         let request = ObjectName::parse("CertificateSigningRequest", name)?;
-        let path = format!(
-            "/apis/certificates.k8s.io/v1/certificatesigningrequests/{}",
-            request.as_str()
-        );
+        let path = format!("{}/{}", certificate_requests::PATH, request.as_str());
         self.get::<SigningRequestAnswer>(path, patience)?
             .request(name)
     }

@@ -19,7 +19,8 @@ use serde_json::{Value, json};
 use std::fmt;
 use std::time::{Duration, Instant};
 
-const PATH: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+/// Where the objects are.
+pub(crate) const PATH: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
 
 /// The shortest time between two looks at a request, and the longest. A signer
 /// needs some 50 ms, a human some minutes.

@@ -90,12 +90,16 @@ impl Candidate {
 }
 
 /// The part of a plugin that its configuration changes.
+#[tonic::async_trait]
 pub(crate) trait Configured: fmt::Debug + Send + Sync + 'static {
     /// Serves with `candidate`, or with what served before.
     fn configure(self: Arc<Self>, candidate: &Candidate) -> Result<(), Vec<String>>;
 
     /// Every problem of a candidate, each with line and caret. Changes nothing.
     fn problems(&self, candidate: &Candidate) -> Vec<String>;
+
+    /// Comes before the end.
+    async fn wind_down(&self) {}
 }
 
 /// Each problem by itself: the errors, or the warnings where there is none.
@@ -133,6 +137,7 @@ impl Init for Catalog {
     }
 
     async fn deinit(&self, _: Request<DeinitRequest>) -> Result<Response<DeinitResponse>, Status> {
+        self.plugin.wind_down().await;
         Ok(Response::new(DeinitResponse {}))
     }
 }

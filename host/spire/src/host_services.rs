@@ -5,21 +5,20 @@
 //! server is up they answer FailedPrecondition, so nothing here is called
 //! before an attestation needs it.
 
+use crate::dial::{self, said};
 use crate::proto::agentstore::GetAgentInfoRequest;
 use crate::proto::agentstore::agent_store_client::AgentStoreClient;
 use crate::proto::identityprovider::FetchX509IdentityRequest;
 use crate::proto::identityprovider::identity_provider_client::IdentityProviderClient;
-use hyper_util::rt::TokioIo;
 use nameplate_attestor::evidence::Patience;
 use nameplate_attestor::evidence::certificates::{BundleError, BundleSource, TrustedAuthorities};
 use nameplate_attestor::{KnownAgents, KnownAgentsError, SpiffeId, chain};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, watch};
 use tonic::Code;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 /// How long a call waits to be told where SPIRE listens; go-plugin's own wait.
 const ADDRESS_WAIT: Duration = Duration::from_secs(5);
@@ -59,14 +58,7 @@ impl HostServices {
                 Ok(Ok(path)) => path.clone().unwrap_or_default(),
                 Ok(Err(_)) | Err(_) => return Err("SPIRE did not say where it listens".to_owned()),
             };
-            // The authority is a formality on a Unix socket.
-            let endpoint = Endpoint::from_static("http://spire.invalid");
-            Ok(
-                endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
-                    let path = path.clone();
-                    async move { UnixStream::connect(path).await.map(TokioIo::new) }
-                })),
-            )
+            Ok(dial::unix(path))
         };
         self.channel.get_or_try_init(dial).await.cloned()
     }
@@ -94,10 +86,6 @@ impl HostServices {
         TrustedAuthorities::from_der(authorities.map(|authority| authority.asn1.into()).collect())
             .map_err(|error| chain(&error))
     }
-}
-
-fn said(status: &tonic::Status) -> String {
-    format!("{:?}: {}", status.code(), status.message())
 }
 
 /// Asked on the blocking threads that attestations run on.

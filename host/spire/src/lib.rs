@@ -13,6 +13,7 @@
 //! | spire-server, for an agent | `NodeAttestor/Attest` | `attest` |
 //! | spire-agent, for its node | `NodeAttestor/AidAttestation` | `aid` |
 //! | this plugin, of SPIRE | `AgentStore`, `IdentityProvider`, `Metrics` | SPIRE (`host_services`) |
+//! | this plugin, for its node | the SPIFFE Workload API | another SPIRE's agent (`workload_api`) |
 //!
 //! # What holds
 //!
@@ -29,13 +30,16 @@
 mod aid;
 mod attest;
 mod catalog;
+mod dial;
 mod followed_keys;
 mod host_services;
 mod launch;
 mod log;
 mod metrics;
+mod node_log;
 pub mod proto;
 mod serving;
+mod workload_api;
 
 pub use attest::AttestLimits;
 pub use launch::{AgentPlugin, LaunchError, Plugin, ServerPlugin, serve};

@@ -1,4 +1,4 @@
-//! The messages and services of SPIRE's plugin protocol.
+//! The messages and services of SPIRE's plugin protocol, and of the Workload API.
 //!
 //! Generated from the definitions in this crate's `proto/`; the test `proto`
 //! compares. Public for whoever plays the other side of the protocol.
@@ -48,4 +48,20 @@ pub mod identityprovider {
 /// `spire.hostservice.common.metrics.v1`.
 pub mod metrics {
     include!("proto/spire.hostservice.common.metrics.v1.rs");
+}
+
+/// The SPIFFE Workload API, as far as it is asked.
+pub mod workload {
+    use std::fmt;
+
+    include!("proto/workload.rs");
+
+    /// Shows whose it is, and neither certificate nor key.
+    impl fmt::Debug for X509svid {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("X509svid")
+                .field("spiffe_id", &self.spiffe_id)
+                .finish_non_exhaustive()
+        }
+    }
 }

@@ -194,6 +194,7 @@ impl Serving {
     }
 }
 
+#[tonic::async_trait]
 impl Configured for Serving {
     fn problems(&self, candidate: &Candidate) -> Vec<String> {
         let data = match self.data(candidate) {

@@ -10,7 +10,7 @@ use crate::spire::Side;
 use nameplate_attestor::config::{
     AttestorConfig, ClusterConfig, Config, PluginData, Problems, TrustConfig,
 };
-use nameplate_attestor::{AgentConfig, Generation, Naming, PolicyLabel};
+use nameplate_attestor::{AgentConfig, Generation, KeyDirectory, Naming, PolicyLabel};
 use nameplate_evidence::certificates::{CertificateVerifier, Trust};
 use nameplate_evidence::{Binding, Method, Proof, TrustedKeys};
 use nameplate_policy::Sandbox;
@@ -138,6 +138,19 @@ fn agent(file: &Path, data: &PluginData, output: Output) -> Result<Exit, Failure
             "private_key_path": files.private_key,
             "intermediates_path": files.intermediates,
         }),
+        AgentConfig::Svid(endpoint) => json!({
+            "ok": true,
+            "spiffe_endpoint_socket": endpoint.path(),
+        }),
+        AgentConfig::Requested(certificate) => json!({
+            "ok": true,
+            "node_name": certificate.node,
+            "signer": certificate.signer,
+            "certificate_ttl_s": certificate.lifetime.as_secs(),
+            "approval_timeout_s": certificate.approval_timeout.as_secs(),
+            "verify_request": certificate.verify_request,
+            "key_directory": certificate.directory.as_ref().map(KeyDirectory::path),
+        }),
     };
     output.answer(&document, |out| {
         writeln!(out, "{GOOD}`{name}` is good{GOOD:#}")?;
@@ -149,6 +162,15 @@ fn agent(file: &Path, data: &PluginData, output: Output) -> Result<Exit, Failure
             AgentConfig::Certificate(files) => {
                 row(out, "certificate", files.certificate.display())?;
                 row(out, "private key", files.private_key.display())
+            }
+            AgentConfig::Svid(endpoint) => row(out, "workload API", endpoint.path().display()),
+            AgentConfig::Requested(certificate) => {
+                row(out, "node", &certificate.node)?;
+                row(out, "signer", &certificate.signer)?;
+                match &certificate.directory {
+                    Some(directory) => row(out, "keys", directory.path().display()),
+                    None => row(out, "keys", "new for each attestation"),
+                }
             }
         }
     })?;

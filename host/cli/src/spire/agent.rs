@@ -10,11 +10,13 @@ use nameplate_spire::{AgentPlugin, Plugin};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Started by spire-agent, not by hand: `plugin_args` gives this command line.
-`nameplate spire config` prints the stanza. SPIRE's own `k8s_psat` does the same
-for a plugin of that name, so only other names and `k8s_sat` need this one.
+`nameplate spire config` prints the stanza. SPIRE's own `k8s_psat` and `x509pop` do
+the same for plugins of those names, so only other names, `k8s_sat` and `k8s` need
+this one.
 
 Examples:
   nameplate spire agent --attestor k8s_sat
+  nameplate spire agent --attestor k8s
   nameplate spire agent --attestor k8s_psat --name k8s_psat_edge")]
 pub(crate) struct Arguments {
     /// The evidence to send

@@ -259,16 +259,15 @@ fn agent_data(arguments: &Arguments) -> Result<Vec<String>, Failure> {
             format!("certificate_path = {certificate}"),
         ]);
     }
-    let cluster = quoted(arguments.cluster.as_str());
     let token_path = absolute(arguments.token_path.as_deref())?;
     let token_path = token_path.map(|path| {
         let path = quoted(&path.to_string_lossy());
         format!("token_path = {path}")
     });
-    Ok([format!("cluster = {cluster}")]
-        .into_iter()
-        .chain(token_path)
-        .collect())
+    let cluster = quoted(arguments.cluster.as_str());
+    // `k8s` has it from its API server, which is found as kubectl finds it.
+    let cluster = (arguments.attestor != Method::K8s).then(|| format!("cluster = {cluster}"));
+    Ok(cluster.into_iter().chain(token_path).collect())
 }
 
 /// `given`, or what the operator has to replace.

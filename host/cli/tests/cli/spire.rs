@@ -3,6 +3,7 @@
 mod agent;
 mod challenge;
 mod host;
+mod workload_api;
 
 use crate::support::{Place, nameplate, nameplate_in};
 use host::{Host, OFFERED, claims_now, handshake, launched, payload, soon};

@@ -33,6 +33,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use std::error::Error as _;
 use std::sync::LazyLock;
+use std::time::{Duration, UNIX_EPOCH};
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
@@ -695,6 +696,31 @@ fn pem_of(label: &str, der: &[u8]) -> String {
         .collect();
     let lines = lines.join("\n");
     format!("-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n")
+}
+
+#[test]
+fn certificates_one_behind_the_other_are_read_as_the_workload_api_gives_them() {
+    let key = KeyPair::generate().unwrap();
+    let leaf = leaf().signed_by(&key, &*ROOT).unwrap();
+    let of = |der: &[u8], key: &KeyPair| Prover::from_der(der, &key.serialize_der());
+    let both = [leaf.der().as_ref(), ROOT.der().as_ref()].concat();
+    let prover = of(&both, &key).unwrap();
+    let in_pem = leaf.pem() + &ROOT.pem();
+    let same = Prover::from_pem(in_pem.as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+    assert_eq!(prover.payload(), same.payload());
+    let now = UNIX_EPOCH + Duration::from_secs(NOW);
+    let (from, until) = prover.validity().unwrap();
+    assert!(from < now && now < until);
+
+    let told = |der: &[u8], key: &KeyPair| of(der, key).unwrap_err().to_string();
+    assert_eq!(told(&[], &key), "no certificates found in the file");
+    for wrong in [&both[..both.len() - 1], &[&both[..], &[0x30]].concat()] {
+        assert_eq!(told(wrong, &key), "certificate cannot be read");
+    }
+    assert_eq!(
+        told(&both, &KeyPair::generate().unwrap()),
+        "private key does not match the certificate's public key"
+    );
 }
 
 #[test]

@@ -90,7 +90,7 @@ impl Access {
     /// Kubernetes mounts.
     ///
     /// # Errors
-    /// [`ApiError::NotConfigured`] when no API server is named.
+    /// [`ApiError::NotConfigured`] when no API server is named, or without https.
     pub fn by_token(
         token: PathBuf,
         server: Option<String>,
@@ -103,6 +103,11 @@ impl Access {
                 .ok_or_else(|| ApiError::NotConfigured {
                     what: "no API server is named, and this is not a pod".to_owned(),
                 })?;
+        if !server.starts_with("https://") {
+            return Err(ApiError::NotConfigured {
+                what: format!("`{server}` is not an https URL"),
+            });
+        }
         let ca = ca.unwrap_or_else(|| Path::new(MOUNT).join("ca.crt"));
         Ok(Self::Token { token, server, ca })
     }
@@ -174,6 +179,10 @@ mod tests {
         assert_eq!(
             what(by_token(None, &nowhere).unwrap_err()),
             "no API server is named, and this is not a pod"
+        );
+        assert_eq!(
+            what(by_token(Some("http://a:1"), &nowhere).unwrap_err()),
+            "`http://a:1` is not an https URL"
         );
         let access = |server: &str| {
             Ok(Access::Token {

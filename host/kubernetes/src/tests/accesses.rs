@@ -94,4 +94,8 @@ fn a_token_alone_is_a_credential() {
     );
     let api = ApiServer::new(access(&url)).unwrap();
     assert!(api.node("n", &patience()).is_ok());
+    // The kubelet replaces it.
+    write(folder.path(), "token", "replaced");
+    let error = api.node("n", &patience()).unwrap_err();
+    assert_eq!(error.reason(), "api_unauthorized");
 }

@@ -1,15 +1,18 @@
 //! The `plugin_data` of the agent's side: where a node's proof comes from.
 
+mod node_certificate;
+
 use super::cluster::cluster_name;
 use super::reading::Reading;
 use super::table::{self, TableReader};
-use crate::agent::{AgentConfig, CertificateFiles, TokenSource};
+use crate::agent::{AgentConfig, CertificateFiles, SvidEndpointError, TokenSource};
 use crate::config::document::Node;
 use crate::config::problem::Problem;
 use crate::config::{PluginData, Problems, Source};
 use crate::error::chain;
 use crate::token_method::TokenMethod;
 use nameplate_evidence::Method;
+use node_certificate::node_certificate;
 use std::path::Path;
 
 /// Gives the table its meaning; warnings come with it.
@@ -32,7 +35,11 @@ pub(in crate::config) fn agent(
         |table| match data.method {
             Method::K8sSat => token(table, TokenMethod::K8sSat, base).map(AgentConfig::Token),
             Method::K8sPsat => token(table, TokenMethod::K8sPsat, base).map(AgentConfig::Token),
-            Method::X509Pop | Method::K8s => certificate(table, base).map(AgentConfig::Certificate),
+            Method::X509Pop => certificate(table, base),
+            Method::K8s => {
+                let certificate = node_certificate(table, &data.attestor, base);
+                certificate.map(AgentConfig::Requested)
+            }
         },
     );
     let (list, _) = reading.finish();
@@ -69,9 +76,35 @@ fn token(table: &mut TableReader<'_, '_>, method: TokenMethod, base: &Path) -> O
     })
 }
 
+/// From files, or from the Workload API: SPIRE takes both and then reads no
+/// file.
+fn certificate(table: &mut TableReader<'_, '_>, base: &Path) -> Option<AgentConfig> {
+    const FILES: [&str; 3] = ["private_key_path", "certificate_path", "intermediates_path"];
+    if !table.has("spiffe_endpoint_socket") {
+        return files(table, base).map(AgentConfig::Certificate);
+    }
+    for key in FILES {
+        if let Some(entry) = table.entry(key) {
+            let text = format!("`{key}` and `spiffe_endpoint_socket` exclude each other");
+            let problem = Problem::error(entry.key_span.clone(), text);
+            table.note(problem.with_help("an SVID comes with its key and its intermediates"));
+        }
+    }
+    let address = table.string("spiffe_endpoint_socket")?;
+    address
+        .value
+        .parse()
+        .map_err(|error: SvidEndpointError| {
+            let problem = Problem::error(address.span, error.to_string());
+            table.note(problem.with_help("write `unix:///run/spire/agent/public/api.sock`"));
+        })
+        .ok()
+        .map(AgentConfig::Svid)
+}
+
 /// The files are read here too, as SPIRE does: what will not attest is better
 /// known now.
-fn certificate(table: &mut TableReader<'_, '_>, base: &Path) -> Option<CertificateFiles> {
+fn files(table: &mut TableReader<'_, '_>, base: &Path) -> Option<CertificateFiles> {
     let mut required = |key: &'static str| {
         if !table.has(key) {
             let place = table.place();

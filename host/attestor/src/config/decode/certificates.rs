@@ -4,7 +4,7 @@
 mod nodes;
 mod path_template;
 
-pub(super) use nodes::k8s;
+pub(super) use nodes::{k8s, kubeconfig_key, signer};
 
 use super::attestor::{builtin, default_naming};
 use super::table::{Field, TableReader};

@@ -111,6 +111,61 @@ fn its_configuration_is_checked_offline() {
     }
 }
 
+/// A kubeconfig of an API server that is not there, and what the agent of `k8s`
+/// is told of it.
+fn of_k8s(place: &Place) -> &'static str {
+    place.issue();
+    place.write(
+        "kubeconfig",
+        "current-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n\
+         clusters: [{name: c, cluster: {server: \"https://127.0.0.1:1\", \
+         certificate-authority: ca.pem}}]\nusers: [{name: u, user: {token: canary}}]\n",
+    );
+    "kube_config_file = \"kubeconfig\"\nnode_name = \"node-1\"\n"
+}
+
+#[test]
+fn a_node_that_asks_for_its_certificate_is_checked_offline() {
+    let place = Place::new();
+    let check = "config check agent.hcl --plugin k8s --side agent --trust-domain example.org";
+    let data = of_k8s(&place);
+    place.write("agent.hcl", data);
+    let run = place.run(check).exits(0);
+    for words in ["node-1", "new for each attestation"] {
+        assert!(run.stdout.contains(words), "{}", run.stdout);
+    }
+    let more = format!("{data}key_directory = \"keys\"\nverify_request = false\n");
+    place.write("agent.hcl", &more);
+    let run = place.run(&format!("{check} --output json")).exits(0).json();
+    assert_eq!(run["node_name"], "node-1");
+    assert_eq!(run["verify_request"], false);
+    assert_eq!(run["key_directory"], "keys");
+    assert!(!place.path().join("keys").exists());
+    place.write("agent.hcl", &data.replace("node_name", "node_nam"));
+    let run = place.run(check).exits(1);
+    let help = "did you mean `node_name`?";
+    assert!(run.stderr.contains(help), "{}", run.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_is_away_is_said_and_may_come_back() {
+    let place = Place::new();
+    let data = of_k8s(&place);
+    let host = Host::agent(&place, "--attestor k8s").await;
+    host.init(OFFERED_BY_AN_AGENT).await.unwrap();
+    host.configure(data).await.unwrap();
+    let status = host.aid().await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    let message = status.message();
+    let why = "CertificateSigningRequest cannot be made: no answer: ";
+    assert!(message.starts_with(why), "{message}");
+    assert!(!host.whole_log().contains("canary"));
+    // Nothing is at work any more that the end would have to wait for.
+    host.deinit().await;
+    let (status, _) = host.shut_down().await;
+    assert_eq!(status.code(), Some(0));
+}
+
 #[test]
 fn the_stanza_loads_it_where_spire_has_no_agent_side_of_its_own() {
     let agent = |arguments: &str| {
@@ -125,6 +180,10 @@ fn the_stanza_loads_it_where_spire_has_no_agent_side_of_its_own() {
         (
             "--attestor k8s_sat",
             r#"["spire", "agent", "--attestor", "k8s_sat"]"#,
+        ),
+        (
+            "--attestor k8s",
+            r#"["spire", "agent", "--attestor", "k8s"]"#,
         ),
         (
             "--attestor k8s_psat --agent-plugin",

@@ -46,7 +46,12 @@ fn node_rule(table: &mut TableReader<'_, '_>) -> Option<NodeRule> {
     let verify = table.boolean("verify_request");
     let asked = table.has(key) || verify.as_ref().is_some_and(|verify| verify.value);
     let verify_request = verify.as_ref().map_or(asked, |verify| verify.value);
-    let signer = signer(table, verify_request);
+    let signer = signer(table);
+    if let Some(entry) = table.entry("signer").filter(|_| !verify_request) {
+        let text = "`signer` is set, and no CertificateSigningRequest is looked at";
+        let problem = Problem::error(entry.node.span.clone(), text);
+        table.note(problem.with_help("write `verify_request = true`"));
+    }
     let labels = table.strings("allowed_node_label_keys", "topology.kubernetes.io/zone");
     if !asked {
         let place = table.place();
@@ -81,7 +86,7 @@ fn node_rule(table: &mut TableReader<'_, '_>) -> Option<NodeRule> {
 }
 
 /// What SPIRE's Kubernetes attestors call it, or the first of them did.
-fn kubeconfig_key(table: &mut TableReader<'_, '_>) -> Option<&'static str> {
+pub(in super::super) fn kubeconfig_key(table: &mut TableReader<'_, '_>) -> Option<&'static str> {
     match (
         table.has("kube_config_file"),
         table.entry("kubeconfig_path"),
@@ -97,15 +102,11 @@ fn kubeconfig_key(table: &mut TableReader<'_, '_>) -> Option<&'static str> {
     }
 }
 
-fn signer(table: &mut TableReader<'_, '_>, verify_request: bool) -> String {
+/// Who signs, by its name; the kubelets' where none is given.
+pub(in super::super) fn signer(table: &mut TableReader<'_, '_>) -> String {
     let Some(written) = table.string("signer") else {
         return KUBELET_SIGNER.to_owned();
     };
-    if !verify_request {
-        let text = "`signer` is set, and no CertificateSigningRequest is looked at";
-        let problem = Problem::error(written.span.clone(), text);
-        table.note(problem.with_help("write `verify_request = true`"));
-    }
     // Kubernetes demands `domain/name`.
     if !matches!(written.value.split_once('/'), Some((domain, name)) if !domain.is_empty() && !name.is_empty())
     {
