@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tokio::runtime::Runtime;
 
-/// A cluster without nodes that run: etcd and an API server.
+/// A cluster without nodes that run: etcd, an API server, and the signer of
+/// certificates once it is started.
 #[derive(Debug)]
 pub struct Cluster {
     bin: PathBuf,
@@ -23,6 +24,7 @@ pub struct Cluster {
     runtime: Runtime,
     _etcd: Running,
     server: Option<Running>,
+    signer: Option<Running>,
 }
 
 impl Cluster {
@@ -54,11 +56,14 @@ impl Cluster {
             runtime: Runtime::new().unwrap(),
             _etcd: etcd,
             server: None,
+            signer: None,
         };
-        cluster.write_kubeconfig(
-            "admin",
-            "client-certificate: admin.crt, client-key: admin.key",
-        );
+        for name in ["admin", "manager"] {
+            cluster.write_kubeconfig(
+                name,
+                &format!("client-certificate: {name}.crt, client-key: {name}.key"),
+            );
+        }
         cluster.start_server();
         cluster.fill();
         cluster
@@ -101,6 +106,24 @@ impl Cluster {
             })
         });
         self.server = Some(server);
+    }
+
+    /// Starts what signs the certificates that were approved, and approves none.
+    pub fn start_signer(&mut self) {
+        let file = |name: &str| self.work.join(name).display().to_string();
+        self.signer = Some(Running::start(
+            Command::new(self.bin.join("kube-controller-manager"))
+                .current_dir(&self.work)
+                .arg(format!("--kubeconfig={}", file("manager.kubeconfig")))
+                .arg(format!("--cluster-signing-cert-file={}", file("ca.crt")))
+                .arg(format!("--cluster-signing-key-file={}", file("ca.key")))
+                .args([
+                    "--controllers=certificatesigningrequest-signing-controller",
+                    "--leader-elect=false",
+                    "--secure-port=0",
+                ]),
+            &self.work.join("kube-controller-manager.log"),
+        ));
     }
 
     /// What the API server calls itself in tokens: where it is, so that its
@@ -180,16 +203,27 @@ impl Cluster {
             &json!({"metadata": {"name": "reviewer"}, "rules": [
                 {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
                 {"apiGroups": [""], "resources": ["pods", "nodes"], "verbs": ["get"]},
+                {"apiGroups": ["certificates.k8s.io"], "resources": ["certificatesigningrequests"],
+                    "verbs": ["get"]},
             ]}),
         );
         self.post(
-            &format!("{rbac}/clusterrolebindings"),
-            &json!({
-                "metadata": {"name": "reviewer"},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "reviewer"},
-                "subjects": [{"kind": "ServiceAccount", "name": "spire-server", "namespace": "spire"}],
-            }),
+            &format!("{rbac}/clusterroles"),
+            &json!({"metadata": {"name": "requester"}, "rules": [
+                {"apiGroups": ["certificates.k8s.io"], "resources": ["certificatesigningrequests"],
+                    "verbs": ["create", "get", "delete"]},
+            ]}),
         );
+        for (role, account) in [("reviewer", "spire-server"), ("requester", "spire-agent")] {
+            self.post(
+                &format!("{rbac}/clusterrolebindings"),
+                &json!({
+                    "metadata": {"name": role},
+                    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+                    "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": "spire"}],
+                }),
+            );
+        }
         self.let_review();
     }
 
@@ -293,6 +327,7 @@ fn certificates(work: &Path) {
     let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
     let write = |name: &str, text: String| fs::write(work.join(name), text).unwrap();
     write("ca.crt", ca.pem());
+    write("ca.key", ca.key().serialize_pem());
     let issue = |name: &str, names: Vec<String>, organization: Option<&str>, usage| {
         let key = KeyPair::generate().unwrap();
         let mut leaf = CertificateParams::new(names).unwrap();
@@ -316,12 +351,9 @@ fn certificates(work: &Path) {
         ExtendedKeyUsagePurpose::ServerAuth,
     );
     let admin = Some("system:masters");
-    issue(
-        "admin",
-        Vec::new(),
-        admin,
-        ExtendedKeyUsagePurpose::ClientAuth,
-    );
+    let client = ExtendedKeyUsagePurpose::ClientAuth;
+    issue("admin", Vec::new(), admin, client.clone());
+    issue("manager", Vec::new(), admin, client);
     account_keys(work);
 }
 

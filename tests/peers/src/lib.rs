@@ -11,10 +11,12 @@
     reason = "a harness fails by panicking"
 )]
 
+mod certificate_requests;
 mod kubernetes;
 mod process;
 mod spire;
 
+pub use certificate_requests::Signed;
 pub use kubernetes::Cluster;
 pub use process::{Running, eventually, kill, processes};
 pub use spire::{AGENT_TTL, Agent, Spire, SpireAgent};

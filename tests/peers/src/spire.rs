@@ -328,6 +328,12 @@ impl SpireAgent {
         id.strip_prefix(TRUST_DOMAIN).unwrap().to_owned()
     }
 
+    /// Where it serves the Workload API.
+    #[must_use]
+    pub fn socket(&self) -> &str {
+        &self.socket
+    }
+
     /// Waits until a workload of this user is given the SVID of `workload`.
     pub fn fetches(&self, workload: &str) {
         let id = format!("{TRUST_DOMAIN}{workload}");

@@ -182,6 +182,50 @@ pub(crate) fn of_spires_own_authority(run: &mut Run) {
     assert_eq!(ours, stock);
 }
 
+/// An agent is a workload of another, whose Workload API gives it its SVID.
+pub(crate) fn of_another_spires_agent(run: &mut Run) {
+    let mut given = Vec::new();
+    for side in [None, Some("server")] {
+        let server = run.x509pop(side, "mode = \"spiffe\"");
+        let spire = run.spire("x509pop: an SVID from the Workload API", &server);
+        let directory = run.at_spire().join("minted");
+        spire.mint("spiffe://example.org/spire-exchange/first", &directory);
+        let key = fs::read_to_string(directory.join("key.pem")).unwrap();
+        let _kept = run.secret(key.lines().nth(1).unwrap().to_owned());
+        let directory = directory.display();
+        let stanza = run.x509pop(
+            None,
+            &format!(
+                "private_key_path = \"{directory}/key.pem\"\n\
+                 certificate_path = \"{directory}/svid.pem\""
+            ),
+        );
+        let mut first = spire.start_agent("first", &stanza);
+        spire.register(&first.attested(), "/spire-exchange/rack/8");
+        first.fetches("/spire-exchange/rack/8");
+        for ours in [None, Some("agent")] {
+            let socket = first.socket();
+            let data = format!("spiffe_endpoint_socket = \"unix://{socket}\"");
+            let stanza = run.x509pop(ours, &data);
+            let mut agent = spire.start_agent("second", &stanza);
+            let mut attested = spire.agent(&agent.attested());
+            run.heard(&agent.said());
+            // The certificate's, which may be renewed in between.
+            attested
+                .selectors
+                .retain(|selector| !selector.starts_with("serialnumber:"));
+            given.push(attested);
+        }
+        run.heard(&(spire.said() + &first.said()));
+    }
+    let [stock, our_agent, our_server, ours]: [Agent; 4] = given.try_into().unwrap();
+    assert_eq!(stock.path, "/spire/agent/x509pop/rack/8");
+    assert_eq!(our_agent.path, stock.path);
+    assert_eq!(our_agent.selectors, stock.selectors);
+    assert_eq!(ours, our_server);
+    assert_eq!(ours.path, stock.path);
+}
+
 /// By our server, which says why.
 pub(crate) fn are_refused(run: &mut Run) {
     let (trusted, other) = (Authorities::new(), Authorities::new());

@@ -15,6 +15,7 @@ mod endings;
 mod identities;
 mod keys;
 mod refusals;
+mod requests;
 mod run;
 mod swaps;
 
@@ -62,6 +63,10 @@ fn in_a_real_spire() {
     certificates::have_spires_ids(&mut run);
     certificates::of_spires_own_authority(&mut run);
     certificates::are_refused(&mut run);
+    certificates::of_another_spires_agent(&mut run);
+    requests::are_approved_and_denied(&mut run, &subject);
+    requests::are_kept_and_renewed(&mut run);
+    requests::are_refused_by_what_the_api_server_knows(&mut run);
     configuration::is_validated(&run, &subject);
     swaps::of_the_policy(&mut run, &subject);
     swaps::while_agents_attest_again(&mut run, &subject);

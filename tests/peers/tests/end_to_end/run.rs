@@ -106,9 +106,18 @@ impl Run {
 
     /// Whatever attests certificates or shows one: SPIRE's own, or ours of `side`.
     pub(crate) fn x509pop(&self, side: Option<&str>, data: &str) -> String {
-        let load = side.map(|side| self.load(side, "x509pop"));
+        self.of_certificates("x509pop", side, data)
+    }
+
+    /// The same with certificates that the cluster's signer made.
+    pub(crate) fn k8s(&self, side: &str, data: &str) -> String {
+        self.of_certificates("k8s", Some(side), data)
+    }
+
+    fn of_certificates(&self, method: &str, side: Option<&str>, data: &str) -> String {
+        let load = side.map(|side| self.load(side, method));
         format!(
-            "NodeAttestor \"x509pop\" {{\n{}plugin_data {{\n{data}\n}}\n}}\n",
+            "NodeAttestor \"{method}\" {{\n{}plugin_data {{\n{data}\n}}\n}}\n",
             load.unwrap_or_default()
         )
     }
@@ -185,6 +194,7 @@ impl Run {
             let signature = token.rsplit('.').next().unwrap();
             assert!(!self.said.contains(signature), "a signature was said");
         }
+        assert!(!self.said.contains("PRIVATE KEY"), "a key was said");
         for panic in ["panic: ", "goroutine ", "panicked at"] {
             assert!(!self.said.contains(panic), "somebody panicked");
         }
