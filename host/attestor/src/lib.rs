@@ -42,7 +42,8 @@
 //!
 //! [`Attestors`] reads all of it from a configuration file and keeps it up to
 //! date; [`config`] is that file's meaning, [`watch`] notices its changes,
-//! [`cases`] are a policy's tests of itself.
+//! [`cases`] are a policy's tests of itself, and [`study`] finds out by asking
+//! what a policy does.
 //!
 //! # From bytes to identity
 //!

@@ -12,10 +12,11 @@ mod diff;
 mod explain;
 mod inspect;
 mod limits;
+mod many_subjects;
 mod new;
+mod one_subject;
 mod run;
 mod sample;
-mod subject_source;
 mod test;
 
 use crate::failure::Failure;

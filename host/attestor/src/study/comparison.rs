@@ -20,7 +20,8 @@ pub struct ComparisonOptions {
     /// own word on it would do for a report; a gate had better take the
     /// default, which is not the candidate's to choose.
     pub subject_keys: SubjectKeys,
-    /// Most SPIFFE IDs to remember for collisions, at about 100 bytes each.
+    /// Most SPIFFE IDs of each naming to remember for collisions, at about 100
+    /// bytes each.
     pub remembered: usize,
     /// Most groups of changes to tell apart; the rest is counted only.
     pub groups: usize,
@@ -59,7 +60,9 @@ pub struct Comparison {
     pub refused_otherwise: u64,
     /// IDs that the new naming gives to several subjects.
     pub collided: u64,
-    /// Sightings of IDs that could not be remembered for that.
+    /// IDs that the old naming gives to several subjects.
+    pub collided_before: u64,
+    /// Sightings of new IDs that could not be remembered for that.
     pub unremembered: u64,
     /// The changes by their pattern: by kind, the most frequent first.
     pub groups: Vec<Group>,
@@ -142,6 +145,7 @@ impl Comparison {
         let mut merging = Merging {
             comparison: Self::default(),
             groups: BTreeMap::new(),
+            before: Sightings::of_at_most(options.remembered),
             sightings: Sightings::of_at_most(options.remembered),
             options,
         };
@@ -175,6 +179,7 @@ struct Answers {
 struct Merging<'a> {
     comparison: Comparison,
     groups: BTreeMap<Pattern, (u64, Sample)>,
+    before: Sightings,
     sightings: Sightings,
     options: &'a ComparisonOptions,
 }
@@ -191,6 +196,9 @@ impl Merging<'_> {
     fn take(&mut self, described: Described, answers: Answers) {
         let at = self.comparison.asked;
         self.comparison.asked = at.saturating_add(1);
+        if let Outcome::Identity { spiffe_id, .. } = &answers.old {
+            self.before.see(spiffe_id, answers.subject, at);
+        }
         if let Outcome::Identity { spiffe_id, .. } = &answers.new {
             self.see(spiffe_id, answers.subject, at, &described);
         }
@@ -238,6 +246,7 @@ impl Merging<'_> {
     fn finish(self) -> Comparison {
         let mut comparison = self.comparison;
         comparison.collided = self.sightings.collided();
+        comparison.collided_before = self.before.collided();
         comparison.unremembered = self.sightings.unremembered();
         comparison.groups = self
             .groups

@@ -1,7 +1,7 @@
 //! `nameplate policy collisions`: two subjects with one SPIFFE ID.
 
 use super::limits::LimitFlags;
-use super::subject_source::{self as subjects, naming, progress, through};
+use super::many_subjects::{self as subjects, naming, progress, through};
 use crate::failure::{Failure, plural};
 use crate::input;
 use crate::report::{BAD, Exit, FAINT, GOOD, HEADING, NOTE, Output, grouped, printable};

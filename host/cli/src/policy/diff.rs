@@ -1,7 +1,7 @@
 //! `nameplate policy diff`: what another policy would change, and for whom.
 
 use super::limits::LimitFlags;
-use super::subject_source::{cases_or_log, naming, progress, through};
+use super::many_subjects::{cases_or_log, naming, progress, through};
 use crate::failure::Failure;
 use crate::input;
 use crate::report::{BAD, Exit, FAINT, GOOD, HEADING, NOTE, Output, grouped, printable};
@@ -167,6 +167,7 @@ impl Document {
             (comparison.selectors_changed, "with other selectors"),
             (comparison.refused_otherwise, "refused for another reason"),
             (comparison.collided, "collided"),
+            (comparison.collided_before, "collided before"),
         ];
         let words: Vec<_> = counts
             .into_iter()

@@ -8,7 +8,7 @@ mod page;
 mod words;
 
 use super::limits::LimitFlags;
-use super::subject_source::OneSubject;
+use super::one_subject::OneSubject;
 use crate::failure::Failure;
 use crate::input;
 use crate::report::{self, Exit, GOOD, Output};

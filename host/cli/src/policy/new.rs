@@ -21,13 +21,17 @@ pub(crate) enum Language {
 }
 
 /// Files of the project itself, with `NAME` for the policy's.
-const PROJECT: [(&str, &str); 10] = [
+const PROJECT: [(&str, &str); 11] = [
     ("Cargo.toml", include_str!("new/Cargo.toml.in")),
     ("README.md", include_str!("new/README.md.in")),
     (".gitignore", "/target\n"),
     (
         "settings.schema.json",
         include_str!("new/settings.schema.json.in"),
+    ),
+    (
+        "subject-keys.json",
+        include_str!("new/subject-keys.json.in"),
     ),
     ("src/lib.rs", include_str!("new/lib.rs.in")),
     ("cases/node.json", include_str!("new/cases/node.json.in")),

@@ -152,6 +152,12 @@ fn two_subjects_under_one_new_name_collide() {
     };
     assert_eq!((collision.first, collision.second), (7, 4_000));
     assert_eq!(collision.described, machine(4_000));
+    assert_eq!(comparison.collided_before, 0);
+    let shared_before = compare(shared, shared, &options);
+    assert_eq!(
+        (shared_before.collided, shared_before.collided_before),
+        (1, 1)
+    );
     // The twin: the same facts, each machine under its own name.
     assert_eq!(compare(by_uid, by_name, &options).collided, 0);
 }

@@ -47,6 +47,8 @@ pub enum How {
     Is,
     /// It holds the value, and held every other value that was tried.
     Holds,
+    /// It is a part of the value, and was of every other that was tried.
+    IsPartOf,
     /// It is computed or chosen by it.
     DependsOn,
     /// It depends on its not being there.
@@ -173,23 +175,48 @@ fn how(probe: &Probe, text: &str, place: &Place<'_>) -> Option<How> {
     if value.is_object() {
         return None;
     }
-    let (Value::String(value), false) = (value, text.is_empty()) else {
+    let instead: Vec<_> = instead
+        .filter_map(|(tried, new)| Some((texts(tried.value.as_ref()?), new)))
+        .collect();
+    if instead.is_empty() {
         return Some(How::DependsOn);
+    }
+    let old = texts(value);
+    // It follows the value: what stands there instead holds the new value, in
+    // the same surroundings.
+    let follows = |old: &String| {
+        let (before, after) = text.split_once(old.as_str())?;
+        let expected = |new: &String| [before, new, after].concat();
+        let kept = instead.iter().all(|(values, new)| {
+            let mut values = values.iter().map(expected);
+            values.any(|value| new.contains(&value.as_str()))
+        });
+        kept.then(|| match (before, after, value) {
+            ("", "", Value::String(_) | Value::Number(_)) => How::Is,
+            (_, _, _) => How::Holds,
+        })
     };
-    // Follows the value: what stands there instead is the new value, in the
-    // same surroundings.
-    let followed = instead.all(|(tried, new)| match &tried.value {
-        Some(Value::String(new_value)) => {
-            let expected = text.replacen(value.as_str(), new_value, 1);
-            new.contains(&expected.as_str())
-        }
-        Some(_) | None => true,
-    });
-    Some(match followed {
-        true if text == value => How::Is,
-        true if !value.is_empty() && text.contains(value.as_str()) => How::Holds,
-        _ => How::DependsOn,
-    })
+    let part = |old: &String| {
+        let within = |(values, new): &(Vec<String>, Vec<&str>)| {
+            let mut values = values.iter();
+            values.any(|value| new.iter().any(|new| value.contains(new)))
+        };
+        (old.contains(text) && instead.iter().all(within)).then_some(How::IsPartOf)
+    };
+    let old = || old.iter().filter(|old| !old.is_empty());
+    let how = old().find_map(follows).or_else(|| old().find_map(part));
+    Some(how.unwrap_or(How::DependsOn))
+}
+
+/// The texts in a value: itself, or those of its items.
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Number(number) => vec![number.to_string()],
+        Value::Array(items) => items.iter().flat_map(texts).collect(),
+        Value::Object(members) => members.values().flat_map(texts).collect(),
+        Value::Null | Value::Bool(_) => Vec::new(),
+    }
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ fn origins(parts: &[Part]) -> Vec<String> {
                 let how = match origin.how {
                     How::Is => "is",
                     How::Holds => "holds",
+                    How::IsPartOf => "part of",
                     How::DependsOn => "by",
                     How::DependsOnAbsence => "without",
                 };
@@ -222,6 +223,12 @@ fn a_value_inside_a_segment_is_told_from_one_that_is_computed() {
             "fixed".to_owned(),
             format!("ns-{}", account.namespace),
             format!("{:04}", account.name.len()),
+            account
+                .node
+                .iter()
+                .flat_map(|node| node.name.chars().take(1))
+                .collect(),
+            format!("aud-{}", account.audiences.join("+")),
         ]
     };
     let derivation = explain_function(&path, 0).derivation.unwrap();
@@ -230,7 +237,9 @@ fn a_value_inside_a_segment_is_told_from_one_that_is_computed() {
         [
             "fixed <- ",
             "ns-spire <- holds namespace",
-            "0011 <- by name"
+            "0011 <- by name",
+            "w <- part of node.name",
+            "aud-spire-server <- by audiences",
         ]
     );
 }

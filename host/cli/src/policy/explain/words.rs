@@ -18,6 +18,7 @@ pub(super) fn origin(origin: &Origin) -> String {
     match (origin.how, origin.setting) {
         (How::Is, _) => name.clone(),
         (How::Holds, _) => format!("holds {name}"),
+        (How::IsPartOf, _) => format!("part of {name}"),
         (How::DependsOn, false) => format!("computed or chosen by {name}"),
         (How::DependsOn, true) => format!("chosen by setting {name}"),
         (How::DependsOnAbsence, false) => format!("as {name} is not proven"),
