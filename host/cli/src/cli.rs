@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::report::{Exit, Output};
-use crate::{attest, completions, config, demo, inspect, policy, spire};
+use crate::{attest, completions, config, demo, inspect, policy, spire, torture};
 use clap::{Parser, Subcommand};
 
 /// Gives machines their SPIFFE IDs.
@@ -56,6 +56,7 @@ enum Command {
     Policy(policy::Command),
     #[command(subcommand)]
     Spire(spire::Command),
+    Torture(torture::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -73,6 +74,7 @@ impl Cli {
             Command::Config(command) => command.run(output),
             Command::Policy(command) => command.run(output),
             Command::Spire(command) => command.run(output),
+            Command::Torture(arguments) => torture::run(&arguments, output),
             Command::Completions(arguments) => completions::run(&arguments, output),
         }
     }

@@ -15,6 +15,7 @@ mod inspect;
 mod policy;
 mod report;
 mod spire;
+mod torture;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;

@@ -15,6 +15,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "test code; clippy's own exemption covers `#[test]` functions only"
 )]
 

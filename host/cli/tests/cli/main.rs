@@ -23,3 +23,4 @@ mod spire;
 mod study;
 mod support;
 mod test;
+mod torture;

@@ -1,0 +1,360 @@
+//! What is attacked: an attestor of the configuration, or one of its clusters,
+//! with throw-away keys in the place of its own.
+
+mod facts;
+
+use crate::attack::Outcome;
+use crate::authority::ADDRESS;
+use crate::chains::{Answer, ChainGround};
+use crate::error::TortureError;
+use crate::tokens::TokenGround;
+use nameplate_attestor::config::{AttestorConfig, Config, NamingConfig, TrustConfig};
+use nameplate_attestor::evidence::certificates::CertificateError;
+use nameplate_attestor::{
+    AdmitError, Attempt, AttestError, Attestation, Attestor, Failure, Generation, Namespace,
+    Naming, NamingError, Presented, Step,
+};
+use nameplate_evidence::{Method, Patience, RawEvidence, TokenVerifier, Verifier};
+use nameplate_policy::{
+    Derivation, Facts, LoadError, PolicyRequest, PolicySource, Sandbox, StructureError,
+};
+use std::time::{Duration, Instant, SystemTime};
+use uuid::Uuid;
+
+/// How long the throw-away API server may take: it answers at once.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The identifier of every attestation here, so that equal ones are named alike.
+const ATTESTATION: Uuid = Uuid::from_u128(0x3d9c_2f0e_6a41_4b7c_9f25_1c8e_7a5b_4d30);
+
+/// What the operator says of an attestor, or of one of its clusters.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    /// The attestor's name, and the cluster's.
+    pub(crate) name: String,
+    pub(crate) namespace: Namespace,
+    pub(crate) method: Method,
+    pub(crate) naming: NamingConfig,
+    pub(crate) one_time_tokens: bool,
+}
+
+/// An attestor, or one of its clusters, ready to be attacked.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) subject: Subject,
+    pub(crate) ground: Ground,
+    now: SystemTime,
+}
+
+impl Subject {
+    /// The same, with evidence of `ground` made for `now`.
+    pub(crate) fn with(self, ground: Ground, now: SystemTime) -> Target {
+        Target {
+            subject: self,
+            ground,
+            now,
+        }
+    }
+}
+
+/// What its evidence is made with.
+#[derive(Debug)]
+pub(crate) enum Ground {
+    Tokens(TokenGround),
+    Chains(ChainGround),
+}
+
+/// Evidence, and what is sent when it is challenged.
+#[derive(Clone, Debug)]
+pub(crate) struct Evidence {
+    pub(crate) payload: Vec<u8>,
+    pub(crate) answer: Answer,
+    pub(crate) address: Option<String>,
+}
+
+impl Evidence {
+    /// A token's payload.
+    pub(crate) fn token(payload: Vec<u8>) -> Self {
+        Self {
+            payload,
+            answer: Answer::None,
+            address: None,
+        }
+    }
+}
+
+/// Every attestor of `config`, and each of its clusters.
+pub(crate) fn targets(config: &Config, now: SystemTime) -> Result<Vec<Target>, TortureError> {
+    let mut targets = Vec::new();
+    for attestor in &config.attestors {
+        targets.extend(of(config, attestor, now)?);
+    }
+    Ok(targets)
+}
+
+fn of(
+    config: &Config,
+    attestor: &AttestorConfig,
+    now: SystemTime,
+) -> Result<Vec<Target>, TortureError> {
+    let subject = |name: String, naming: &NamingConfig| Subject {
+        name,
+        namespace: Namespace {
+            trust_domain: config.trust_domain.clone(),
+            attestor: attestor.name.clone(),
+        },
+        method: attestor.method,
+        naming: naming.clone(),
+        one_time_tokens: attestor.one_time_tokens,
+    };
+    let name = attestor.name.to_string();
+    match &attestor.trust {
+        TrustConfig::Certificates(verifier) => {
+            let ground = Ground::Chains(ChainGround::of(verifier)?);
+            Ok(vec![subject(name, &attestor.naming).with(ground, now)])
+        }
+        TrustConfig::Clusters(clusters) => {
+            let mut targets = Vec::new();
+            for cluster in clusters {
+                if let Some(ground) = TokenGround::of(&cluster.trust, seconds(now))? {
+                    let name = format!("{name}/{}", cluster.trust.name);
+                    let naming = cluster.naming.as_ref().unwrap_or(&attestor.naming);
+                    targets.push(subject(name, naming).with(Ground::Tokens(ground), now));
+                }
+            }
+            Ok(targets)
+        }
+    }
+}
+
+/// Whole seconds since 1970; 0 before.
+pub(crate) fn seconds(now: SystemTime) -> u64 {
+    now.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+impl Target {
+    /// What a peer that plays by the rules sends.
+    pub(crate) fn twin(&self) -> Result<Evidence, TortureError> {
+        Ok(match &self.ground {
+            Ground::Tokens(ground) => Evidence::token(ground.twin()?),
+            Ground::Chains(ground) => {
+                let (payload, answer) = ground.twin();
+                Evidence {
+                    payload,
+                    answer,
+                    address: Some(ADDRESS.to_owned()),
+                }
+            }
+        })
+    }
+
+    fn verifier(&self) -> Verifier {
+        match &self.ground {
+            Ground::Tokens(ground) => TokenVerifier::new([ground.cluster.clone()]).into(),
+            Ground::Chains(ground) => ground.verifier.clone().into(),
+        }
+    }
+
+    /// The operator's own naming of this target.
+    pub(crate) fn own_naming(&self, sandbox: &Sandbox) -> Result<Naming, TortureError> {
+        let request = PolicyRequest {
+            source: self.subject.naming.source.clone(),
+            digest: self.subject.naming.digest,
+            settings: self.subject.naming.settings.clone(),
+            limits: self.subject.naming.limits.clone(),
+        };
+        Naming::load(sandbox, &request, self.subject.naming.envelope.clone()).map_err(|source| {
+            TortureError::Policy {
+                target: self.subject.name.clone(),
+                source,
+            }
+        })
+    }
+
+    /// A naming by a hostile component, under the operator's limits and
+    /// envelope; `by_the_clock` takes the fuel out of the way.
+    pub(crate) fn hostile_naming(
+        &self,
+        sandbox: &Sandbox,
+        component: Vec<u8>,
+        settings: serde_json::Value,
+        by_the_clock: bool,
+    ) -> Result<Naming, NamingError> {
+        let mut limits = self.subject.naming.limits.clone();
+        if by_the_clock {
+            limits.fuel = u64::MAX / 4;
+            limits.configure_fuel = u64::MAX / 4;
+        }
+        let request = PolicyRequest {
+            source: PolicySource::Bytes(component.into()),
+            digest: None,
+            settings,
+            limits,
+        };
+        Naming::load(sandbox, &request, self.subject.naming.envelope.clone())
+    }
+
+    /// An attestor as the operator's, that names by `naming`.
+    pub(crate) fn attestor(&self, naming: Naming) -> Attestor {
+        let generation = Generation::new(self.subject.namespace.clone(), self.verifier(), naming);
+        Attestor::new(generation.of(self.subject.method))
+    }
+
+    /// The same, where every token serves once.
+    pub(crate) fn attestor_of_one_time_tokens(&self, naming: Naming) -> Attestor {
+        let generation = Generation::new(self.subject.namespace.clone(), self.verifier(), naming);
+        Attestor::new(generation.of(self.subject.method).with_one_time_tokens())
+    }
+
+    /// What the policy would see of the twin.
+    pub(crate) fn facts(&self) -> Result<Facts, TortureError> {
+        let twin = self.twin()?;
+        facts::of(self, &twin, &self.attempt(&twin))
+    }
+
+    fn attempt(&self, evidence: &Evidence) -> Attempt {
+        let attempt = Attempt::replayed(self.now, ATTESTATION)
+            .within(Patience::until(Instant::now() + PATIENCE))
+            .from_address(evidence.address.clone());
+        match &self.ground {
+            Ground::Chains(ground) => attempt.trusting(ground.bundle.clone()),
+            Ground::Tokens(_) => attempt,
+        }
+    }
+
+    /// One attestation from beginning to end.
+    pub(crate) fn attest(
+        &self,
+        attestor: &Attestor,
+        evidence: &Evidence,
+    ) -> Result<Attestation, AttestError> {
+        let attempt = self.attempt(evidence);
+        let raw = RawEvidence::new(self.subject.method, evidence.payload.clone())
+            .map_err(AttestError::Rejected)?;
+        let mut step = attestor.step(Presented::Evidence(&raw), &attempt)?;
+        if let Step::Challenged(challenged) = step {
+            let answer = evidence.answer.to(&challenged.message());
+            let answer =
+                answer.ok_or_else(|| AttestError::Rejected(CertificateError::Unanswered.into()))?;
+            step = attestor.step(Presented::Answer(challenged, &answer), &attempt)?;
+        }
+        match step {
+            Step::Attested(attestation) => Ok(attestation),
+            Step::Challenged(_) => Err(AttestError::Rejected(CertificateError::Unanswered.into())),
+        }
+    }
+
+    /// What an attestation came to, its identity held against the envelope
+    /// once more, by another way.
+    pub(crate) fn outcome(&self, result: Result<Attestation, AttestError>) -> Outcome {
+        match result {
+            Ok(attestation) => {
+                let id = attestation.identity.spiffe_id();
+                match self.outside(&attestation) {
+                    None => Outcome::Identity(id.to_string()),
+                    Some(why) => Outcome::Outside(format!("{id} was given, and {why}")),
+                }
+            }
+            Err(error) => {
+                let reason = error.reason().to_owned();
+                match error.failure() {
+                    Failure::Rejected => Outcome::Rejected(reason, error.chain()),
+                    Failure::Denied => Outcome::Denied(error.chain()),
+                    Failure::Fault => Outcome::Fault(reason, error.chain()),
+                }
+            }
+        }
+    }
+
+    /// Why an identity is not one that this target may give: judged by its
+    /// text alone.
+    fn outside(&self, attestation: &Attestation) -> Option<String> {
+        let envelope = &self.subject.naming.envelope;
+        let id = attestation.identity.spiffe_id();
+        let prefix = format!(
+            "spiffe://{}/spire/agent/{}/",
+            self.subject.namespace.trust_domain, self.subject.namespace.attestor
+        );
+        let path = id.as_str().strip_prefix(&prefix)?;
+        let words = |segment: &str| {
+            !matches!(segment, "" | "." | "..")
+                && segment
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        };
+        if !path.split('/').all(words) {
+            return Some("its path is none".to_owned());
+        }
+        if id.as_str().len() > envelope.max_id_bytes {
+            return Some(format!("it is longer than {} bytes", envelope.max_id_bytes));
+        }
+        if attestation.identity.selectors().len() > envelope.max_selectors {
+            return Some(format!(
+                "it has more than {} selectors",
+                envelope.max_selectors
+            ));
+        }
+        attestation
+            .identity
+            .selectors()
+            .any(|selector| {
+                selector.value.len() > envelope.max_selector_bytes
+                    || selector.value.chars().any(char::is_control)
+            })
+            .then(|| "a selector is none".to_owned())
+    }
+
+    /// A path that the envelope admits, and the bytes of its whole ID.
+    pub(crate) fn path(&self, facts: &Facts) -> (Vec<String>, usize) {
+        let mut path = vec!["good".to_owned()];
+        loop {
+            let derivation = Derivation {
+                path: path.clone(),
+                selectors: Vec::new(),
+            };
+            match self
+                .subject
+                .naming
+                .envelope
+                .admit(&self.subject.namespace, facts, derivation)
+            {
+                // The envelope says itself which segment it asks for.
+                Err(AdmitError::Leading {
+                    index, required, ..
+                }) => {
+                    path.truncate(index);
+                    path.push(required);
+                }
+                Ok(identity) => return (path, identity.spiffe_id().as_str().len()),
+                Err(_) => return (path, 0),
+            }
+        }
+    }
+}
+
+/// What refused a component, before anybody asked it.
+pub(crate) fn refusal(error: &NamingError) -> Outcome {
+    let reason = match error {
+        NamingError::Load(error) => match error {
+            LoadError::Structure(StructureError::TooMuch { setting, .. }) => setting,
+            LoadError::Structure(StructureError::Malformed(_)) => "malformed",
+            LoadError::TooLarge { .. } => "component_bytes",
+            LoadError::SettingsShape(_) => "settings_bytes",
+            LoadError::Contract(nameplate_policy::ContractError::ForbiddenImport { .. }) => {
+                "import"
+            }
+            LoadError::Contract(_) => "contract",
+            LoadError::Compile(_) => "compile",
+            LoadError::Settings(_) => "settings_refused",
+            LoadError::Configure(fault) => fault.reason(),
+            LoadError::Unreadable(_)
+            | LoadError::UnknownBuiltin { .. }
+            | LoadError::DigestMismatch { .. } => "unreadable",
+        },
+        NamingError::CasesMalformed(_)
+        | NamingError::CasesFailed { .. }
+        | NamingError::SubjectKeysMalformed(_) => "manifest",
+    };
+    Outcome::Fault(reason.to_owned(), nameplate_attestor::chain(error))
+}

@@ -1,0 +1,246 @@
+//! Hostile tokens, each with the one check that has to refuse it.
+//!
+//! They are minted for what the operator asks of a cluster: its issuer, its
+//! audiences, its allow list, its leeway, and what tokens are bound to. Only
+//! the keys are not the operator's.
+
+mod claims;
+mod header;
+mod payload;
+
+use crate::attack::Expected;
+use crate::cluster::{Keys, KnownTokens, Signer};
+use crate::cluster::{NODE, NODE_UID, POD_UID};
+use crate::error::TortureError;
+use nameplate_evidence::{
+    Binding, Cluster, KeySet, LocalProof, Lookup, Proof, ReviewProof, TokenReview, TrustedKeys,
+};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Evidence, and what has to come of it.
+#[derive(Debug)]
+pub(crate) struct TokenAttack {
+    pub(crate) name: String,
+    pub(crate) incident: Option<&'static str>,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) expected: Expected,
+}
+
+/// A cluster of the configuration with throw-away keys in the place of its own.
+#[derive(Debug)]
+pub(crate) struct TokenGround {
+    /// What the operator believes of it, but for the keys.
+    pub(crate) cluster: Cluster,
+    keys: Keys,
+    api: Arc<KnownTokens>,
+    namespace: String,
+    account: String,
+    now: u64,
+}
+
+impl TokenGround {
+    /// The same cluster with other keys; none where it lets nobody in.
+    pub(crate) fn of(cluster: &Cluster, now: u64) -> Result<Option<Self>, TortureError> {
+        let Some(allowed) = cluster.allowed.first() else {
+            return Ok(None);
+        };
+        let allowed = allowed.to_string();
+        let (namespace, account) = allowed.split_once(':').unwrap_or_default();
+        let keys = Keys::new()?;
+        let api = Arc::new(KnownTokens::new(account));
+        let proof = match &cluster.proof {
+            Proof::Local(local) => {
+                let keys = KeySet::from_jwks(keys.jwks().as_bytes());
+                Proof::Local(LocalProof {
+                    keys: TrustedKeys::Fixed(keys.map_err(|_ours| TortureError::Key("key set"))?),
+                    ..local.clone()
+                })
+            }
+            Proof::Review(review) => Proof::Review(ReviewProof {
+                api: api.clone(),
+                audience: review.audience.clone(),
+            }),
+        };
+        let binding = match &cluster.binding {
+            Binding::LookedUp(lookup) => Binding::LookedUp(Lookup {
+                api: api.clone(),
+                ..lookup.clone()
+            }),
+            Binding::Any | Binding::Pod => cluster.binding.clone(),
+        };
+        Ok(Some(Self {
+            cluster: Cluster {
+                proof,
+                binding,
+                ..cluster.clone()
+            },
+            namespace: namespace.to_owned(),
+            account: account.to_owned(),
+            keys,
+            api,
+            now,
+        }))
+    }
+
+    /// What an agent of the cluster sends.
+    pub(crate) fn twin(&self) -> Result<Vec<u8>, TortureError> {
+        Ok(self.payload(&self.issued(&self.claims(), Signer::Rsa)?))
+    }
+
+    /// A token that the cluster has issued.
+    fn issued(&self, claims: &Value, signer: Signer) -> Result<String, TortureError> {
+        let token = self
+            .keys
+            .token(&header(signer), &claims.to_string(), signer)?;
+        self.api.issue(&token, self.review());
+        Ok(token)
+    }
+
+    /// What the API server says of a token of the usual claims.
+    fn review(&self) -> TokenReview {
+        let extra = [
+            ("authentication.kubernetes.io/pod-name", "spire-agent-x7k2p"),
+            ("authentication.kubernetes.io/pod-uid", POD_UID),
+            ("authentication.kubernetes.io/node-name", NODE),
+            ("authentication.kubernetes.io/node-uid", NODE_UID),
+        ];
+        let extra = extra.map(|(key, value)| (key.to_owned(), vec![value.to_owned()]));
+        TokenReview {
+            authenticated: true,
+            error: None,
+            username: format!("system:serviceaccount:{}:{}", self.namespace, self.account),
+            uid: Some("8a3f0a0e-9f0b-4b29-9c6c-25f8f5a3c1d2".to_owned()),
+            audiences: self.audience().to_vec(),
+            extra: BTreeMap::from(extra),
+        }
+    }
+
+    fn audience(&self) -> &[String] {
+        match &self.cluster.proof {
+            Proof::Local(local) => &local.audience,
+            Proof::Review(review) => &review.audience,
+        }
+    }
+
+    fn local(&self) -> Option<&LocalProof> {
+        self.cluster.proof.local()
+    }
+
+    /// The claims of a bound token, for whoever the operator lets in.
+    fn claims(&self) -> Value {
+        let issuer = self
+            .local()
+            .and_then(|local| local.issuer.clone())
+            .unwrap_or_else(|| "https://kubernetes.default.svc.cluster.local".to_owned());
+        let audience = match self.audience() {
+            [] => vec!["spire-server".to_owned()],
+            some => some.to_vec(),
+        };
+        json!({
+            "aud": audience,
+            "exp": self.now.saturating_add(3600),
+            "iat": self.now.saturating_sub(60),
+            "nbf": self.now.saturating_sub(60),
+            "iss": issuer,
+            "jti": uuid::Uuid::new_v4().to_string(),
+            "sub": format!("system:serviceaccount:{}:{}", self.namespace, self.account),
+            "kubernetes.io": {
+                "namespace": self.namespace,
+                "serviceaccount": {
+                    "name": self.account,
+                    "uid": "8a3f0a0e-9f0b-4b29-9c6c-25f8f5a3c1d2"
+                },
+                "pod": { "name": "spire-agent-x7k2p", "uid": POD_UID },
+                "node": { "name": NODE, "uid": NODE_UID }
+            }
+        })
+    }
+
+    /// The usual claims with some set, by JSON pointer; `null` as it is.
+    fn claims_with(&self, changes: &[(&str, Value)]) -> Value {
+        let mut claims = self.claims();
+        for (pointer, value) in changes {
+            set(&mut claims, pointer, Some(value.clone()));
+        }
+        claims
+    }
+
+    /// The usual claims without the one at `pointer`.
+    fn claims_without(&self, pointer: &str) -> Value {
+        let mut claims = self.claims();
+        set(&mut claims, pointer, None);
+        claims
+    }
+
+    /// What an agent sends with `token`.
+    fn payload(&self, token: &str) -> Vec<u8> {
+        json!({"cluster": self.cluster.name, "token": token})
+            .to_string()
+            .into_bytes()
+    }
+
+    /// `reason`, or where an API server judges tokens, its verdict.
+    fn refused_by(&self, reason: &'static str) -> Expected {
+        match self.local() {
+            Some(_) => Expected::by(reason),
+            None => Expected::by("token_not_authenticated"),
+        }
+    }
+}
+
+/// The header that goes with a signer.
+fn header(signer: Signer) -> String {
+    let (algorithm, kid) = match signer {
+        Signer::Rsa => ("RS256", "rsa"),
+        Signer::Pss => ("PS256", "rsa"),
+        Signer::P256 => ("ES256", "p256"),
+        Signer::P384 => ("ES384", "p384"),
+        Signer::Stranger => ("RS256", "stranger"),
+        Signer::PublicKey | Signer::EmptyKey => ("HS256", "rsa"),
+        Signer::Nobody => ("none", "rsa"),
+    };
+    json!({"alg": algorithm, "kid": kid, "typ": "JWT"}).to_string()
+}
+
+/// Sets what `pointer` (RFC 6901) leads to, or takes it out.
+fn set(document: &mut Value, pointer: &str, value: Option<Value>) {
+    let Some((parent, name)) = pointer.rsplit_once('/') else {
+        return;
+    };
+    let name = name.replace("~1", "/");
+    let Some(Value::Object(members)) = document.pointer_mut(parent) else {
+        return;
+    };
+    match value {
+        Some(value) => {
+            members.insert(name, value);
+        }
+        None => {
+            members.remove(&name);
+        }
+    }
+}
+
+/// Every hostile token for this cluster, and the twins that have to pass.
+pub(crate) fn attacks(ground: &TokenGround) -> Result<Vec<TokenAttack>, TortureError> {
+    let mut attacks = Vec::new();
+    let mut twins = vec![Signer::Rsa];
+    if ground.local().is_some() {
+        twins.extend([Signer::Pss, Signer::P256, Signer::P384]);
+    }
+    for signer in twins {
+        let token = ground.issued(&ground.claims(), signer)?;
+        attacks.push(TokenAttack {
+            name: format!("a token as it should be ({signer:?})"),
+            incident: None,
+            payload: ground.payload(&token),
+            expected: Expected::Twin,
+        });
+    }
+    attacks.extend(payload::attacks(ground)?);
+    attacks.extend(header::attacks(ground)?);
+    attacks.extend(claims::attacks(ground)?);
+    Ok(attacks)
+}
