@@ -41,7 +41,9 @@ pub use digest::{Digest, DigestError};
 pub use error::{LoadError, PolicyFault};
 pub use facts::{Circumstances, Facts};
 pub use limits::Limits;
-pub use manifest::{CASES_SECTION, Manifest, SETTINGS_SCHEMA_SECTION, SUBJECT_KEYS_SECTION};
+pub use manifest::{
+    CASES_SECTION, DENIALS_SECTION, Manifest, SETTINGS_SCHEMA_SECTION, SUBJECT_KEYS_SECTION,
+};
 pub use policy::{Policy, PolicyRequest, Start};
 pub use sandbox::{EngineIdentity, Sandbox, SandboxError};
 pub use source::PolicySource;

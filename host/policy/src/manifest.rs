@@ -1,16 +1,20 @@
 //! What a component says about itself, in custom sections.
 //!
 //! Name, version and description stand in the sections that WebAssembly
-//! tooling shares (`component-name`, `version`, `description`). The others
-//! are ours: a JSON Schema of the settings, the policy's own cases, and the
-//! facts that keep its subjects apart. None of it is believed for any
-//! decision, except that the cases are run.
+//! tooling shares (`component-name`, `version`, `description`). The others are
+//! ours: a JSON Schema of the settings, the denials that the policy knows, its
+//! own cases, and the facts that keep its subjects apart. None of it is
+//! believed for any decision, except that the cases are run.
 
 use crate::contract::printable;
 use wasmparser::{ComponentName, KnownCustom, Parser, Payload};
 
 /// Custom section that holds the JSON Schema of the settings.
 pub const SETTINGS_SCHEMA_SECTION: &str = "nameplate:settings-schema";
+
+/// Custom section that holds the denials that the policy knows, as a JSON
+/// object: each code, and when it is said.
+pub const DENIALS_SECTION: &str = "nameplate:denials";
 
 /// Custom section that holds the policy's cases, as a JSON array.
 pub const CASES_SECTION: &str = "nameplate:cases";
@@ -30,6 +34,8 @@ pub struct Manifest {
     pub description: Option<String>,
     /// JSON Schema of its settings, as text.
     pub settings_schema: Option<String>,
+    /// The denials that it knows, as the text of a JSON object.
+    pub denials: Option<String>,
     /// Its cases, as the text of a JSON array.
     pub cases: Option<String>,
     /// Which facts keep its subjects apart, as the text of a JSON array.
@@ -56,6 +62,7 @@ impl Manifest {
                         SETTINGS_SCHEMA_SECTION => {
                             manifest.settings_schema = text.map(str::to_owned);
                         }
+                        DENIALS_SECTION => manifest.denials = text.map(str::to_owned),
                         CASES_SECTION => manifest.cases = text.map(str::to_owned),
                         SUBJECT_KEYS_SECTION => manifest.subject_keys = text.map(str::to_owned),
                         _ => {
@@ -89,6 +96,7 @@ mod tests {
                 (@custom "version" "1.2.3")
                 (@custom "description" "names\nthings")
                 (@custom "nameplate:settings-schema" "{}")
+                (@custom "nameplate:denials" "{ }")
                 (@custom "nameplate:cases" "[]")
                 (@custom "nameplate:subject-keys" "[ ]"))"#,
         )
@@ -100,6 +108,7 @@ mod tests {
                 version: Some("1.2.3".to_owned()),
                 description: Some("names\\nthings".to_owned()),
                 settings_schema: Some("{}".to_owned()),
+                denials: Some("{ }".to_owned()),
                 cases: Some("[]".to_owned()),
                 subject_keys: Some("[ ]".to_owned()),
             }

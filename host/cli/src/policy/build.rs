@@ -82,6 +82,7 @@ pub(crate) fn build(
             version: project.package.version.clone(),
             description: project.package.description.clone(),
             settings_schema: read_json_if_there(&dir, "settings.schema.json")?,
+            denials: read_denials(&dir)?,
             cases: read_cases(&dir)?,
             subject_keys: read_subject_keys(&dir)?,
         },
@@ -306,6 +307,28 @@ fn read_subject_keys(dir: &Path) -> anyhow::Result<Option<Value>> {
     Ok(Some(keys))
 }
 
+/// What the project says of its denials: each code, and when it is said.
+fn read_denials(dir: &Path) -> anyhow::Result<Option<BTreeMap<String, String>>> {
+    const NAME: &str = "denials.json";
+    let Some(denials) = read_json_if_there(dir, NAME)? else {
+        return Ok(None);
+    };
+    let path = dir.join(NAME);
+    let denials: BTreeMap<String, String> = serde_json::from_value(denials)
+        .with_context(|| format!("`{}` is no object of texts", path.display()))?;
+    let is_code = |code: &str| {
+        let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        (1..=64).contains(&code.len()) && code.bytes().all(known)
+    };
+    if let Some(wrong) = denials.keys().find(|code| !is_code(code)) {
+        bail!(
+            "`{wrong}` in `{}` is no code: a-z, 0-9 and -, at most 64 characters",
+            path.display()
+        );
+    }
+    Ok(Some(denials))
+}
+
 /// The project's cases by the stems of their file names.
 fn read_cases(dir: &Path) -> anyhow::Result<BTreeMap<String, Map<String, Value>>> {
     let dir = dir.join("cases");
@@ -457,6 +480,22 @@ mod tests {
             ),
             "{error}"
         );
+    }
+
+    #[test]
+    fn denials_are_optional_but_codes() {
+        let dir = project(&[]);
+        assert_eq!(read_denials(dir.path()).unwrap(), None);
+        let path = dir.path().join("denials.json");
+        fs::write(&path, r#"{"no-node": "the token is bound to no node"}"#).unwrap();
+        let denials = read_denials(dir.path()).unwrap().unwrap();
+        assert_eq!(denials.keys().collect::<Vec<_>>(), ["no-node"]);
+        fs::write(&path, r#"{"no node": "x"}"#).unwrap();
+        let error = read_denials(dir.path()).unwrap_err().to_string();
+        assert!(error.starts_with("`no node` in `"), "{error}");
+        fs::write(&path, r#"["no-node"]"#).unwrap();
+        let error = read_denials(dir.path()).unwrap_err().to_string();
+        assert!(error.ends_with("is no object of texts"), "{error}");
     }
 
     #[test]

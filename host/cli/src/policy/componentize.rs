@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
-use nameplate_policy::{CASES_SECTION, SETTINGS_SCHEMA_SECTION, SUBJECT_KEYS_SECTION};
+use nameplate_policy::{
+    CASES_SECTION, DENIALS_SECTION, SETTINGS_SCHEMA_SECTION, SUBJECT_KEYS_SECTION,
+};
 use serde_json::{Map, Value};
 use wasm_encoder::{ComponentNameSection, ComponentSection, CustomSection};
 use wit_component::{ComponentEncoder, DecodedWasm};
@@ -30,6 +32,8 @@ pub(crate) struct Metadata {
     pub(crate) description: Option<String>,
     /// JSON Schema of its settings.
     pub(crate) settings_schema: Option<Value>,
+    /// The denials that it knows, and when each is said.
+    pub(crate) denials: Option<BTreeMap<String, String>>,
     /// Its cases by name.
     pub(crate) cases: BTreeMap<String, Map<String, Value>>,
     /// Which facts keep its subjects apart.
@@ -63,6 +67,10 @@ pub(crate) fn componentize(core_module: &[u8], metadata: &Metadata) -> anyhow::R
     if let Some(schema) = &metadata.settings_schema {
         let json = serde_json::to_vec(&ordered(schema)).context("settings schema")?;
         append(&mut component, SETTINGS_SCHEMA_SECTION, &json);
+    }
+    if let Some(denials) = &metadata.denials {
+        let json = serde_json::to_vec(denials).context("denials")?;
+        append(&mut component, DENIALS_SECTION, &json);
     }
     if !metadata.cases.is_empty() {
         let json = serde_json::to_vec(&named(&metadata.cases)).context("cases")?;
@@ -193,6 +201,10 @@ mod tests {
             version: "1.2.3".into(),
             description: Some("Names nothing.".into()),
             settings_schema: Some(json!({ "type": "object", "title": "t" })),
+            denials: Some(BTreeMap::from([
+                ("no-node".into(), "the token is bound to no node".into()),
+                ("a".into(), "b".into()),
+            ])),
             cases: BTreeMap::from([
                 (
                     "b".into(),
@@ -216,6 +228,10 @@ mod tests {
             Some(r#"{"title":"t","type":"object"}"#)
         );
         assert_eq!(
+            manifest.denials.as_deref(),
+            Some(r#"{"a":"b","no-node":"the token is bound to no node"}"#)
+        );
+        assert_eq!(
             manifest.cases.as_deref(),
             Some(r#"[{"name":"a"},{"a":{"c":2,"d":1},"name":"b","z":1}]"#)
         );
@@ -231,6 +247,7 @@ mod tests {
         let manifest = nameplate_policy::Manifest::read(&component);
         assert_eq!(manifest.description, None);
         assert_eq!(manifest.settings_schema, None);
+        assert_eq!(manifest.denials, None);
         assert_eq!(manifest.cases, None);
         assert_eq!(manifest.subject_keys, None);
     }
