@@ -8,7 +8,8 @@
 //! with a file that nobody sees any more.
 //!
 //! The watcher trusts nothing in the files and reads them bounded; a file
-//! that is absent or unreadable is a content of its own.
+//! that is absent or unreadable is a content of its own. The content of a
+//! directory is the names in it.
 
 mod contents;
 mod directories;

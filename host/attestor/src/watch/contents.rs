@@ -3,6 +3,8 @@
 use nameplate_files::Failure;
 use nameplate_policy::Digest;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +20,8 @@ pub(crate) struct Contents(BTreeMap<PathBuf, Content>);
 #[derive(Debug, PartialEq, Eq)]
 enum Content {
     Bytes(Digest),
+    /// Of a directory: the names in it, in order.
+    Names(Vec<OsString>),
     Absent,
     /// With the reason, since another reason may call for another look.
     Unreadable(String),
@@ -43,6 +47,12 @@ impl Contents {
 
 impl Content {
     fn read(file: &Path) -> Self {
+        if let Ok(entries) = fs::read_dir(file) {
+            let names = entries.flatten().map(|entry| entry.file_name());
+            let mut names: Vec<_> = names.collect();
+            names.sort();
+            return Self::Names(names);
+        }
         match nameplate_files::read(file, MAX_FILE_BYTES) {
             Ok(bytes) => Self::Bytes(Digest::of(&bytes)),
             Err(error) if is_absent(error.failure()) => Self::Absent,
@@ -58,7 +68,6 @@ fn is_absent(failure: &Failure) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn only_content_makes_a_difference() {
@@ -74,8 +83,14 @@ mod tests {
         fs::remove_file(&file).unwrap();
         assert_eq!(absent, read());
         fs::create_dir(&file).unwrap();
-        assert_ne!(absent, read());
-        fs::remove_dir(&file).unwrap();
+        let empty = read();
+        assert_ne!(absent, empty);
+        fs::write(file.join("b"), "1").unwrap();
+        let one = read();
+        assert_ne!(empty, one);
+        fs::write(file.join("b"), "2").unwrap();
+        assert_eq!(one, read());
+        fs::remove_dir_all(&file).unwrap();
         fs::write(&file, "1").unwrap();
         assert_eq!(first, read());
     }
