@@ -131,6 +131,7 @@ fn the_cases_of_each_show_an_identity_a_denial_and_refused_settings() {
             .map(|case| match case.expect.unwrap() {
                 Outcome::Identity { .. } => "identity",
                 Outcome::Denied { .. } => "denied",
+                Outcome::Rejected(_) => "rejected",
                 Outcome::Fault(_) => "fault",
                 Outcome::SettingsRefused(_) => "settings refused",
             })

@@ -1,204 +1,215 @@
-//! A policy's cases: facts and settings, and what the policy must answer.
+//! A policy's cases: what is known of a machine, settings, and what the policy
+//! must answer.
 //!
-//! A case states the whole way from facts to identity, so it is judged by
-//! what an attestation would give: derived, and admitted in an envelope that
-//! asks nothing beyond the SPIFFE-ID standard.
+//! A case states facts, or evidence that is minted when the case is run and
+//! goes through the real verifier first. Either way it states the whole way to
+//! an identity, so it is judged by what an attestation would give: derived,
+//! and admitted in an envelope that asks nothing beyond the SPIFFE-ID standard.
+
+mod certificate;
+mod clock;
+mod coverage;
+mod evidence;
+mod file;
+mod keys;
+mod outcome;
+#[cfg(test)]
+mod tests;
+mod token;
 
 use crate::envelope::Envelope;
-use crate::identity::AgentIdentity;
 use crate::namespace::Namespace;
 use crate::naming::NamingError;
-use nameplate_policy::{Facts, Limits, Manifest, Sandbox, Trial, TrialAnswer};
+use nameplate_policy::{Facts, Limits, Manifest, Sandbox, Trial, TrialAnswer, Verdict};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::borrow::Cow;
+
+pub use certificate::{CertificateFlaw, CertificateTemplate, CertificateTrust};
+pub use clock::Moment;
+pub use coverage::{Coverage, CoverageError, Covered};
+pub use evidence::{Evidence, Surrounding};
+pub use keys::LeafKey;
+pub use outcome::{CaseFailure, CaseRun, Outcome, Shortfall};
+pub use token::{TokenFlaw, TokenTemplate, TokenTrust};
 
 /// One case, as its file states it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "file::CaseFile", into = "file::CaseFile")]
 pub struct Case {
     /// Name; the stem of its file where it came from one.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// What it shows, for people.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Settings to configure the policy with.
-    #[serde(default = "no_settings")]
     pub settings: serde_json::Value,
-    /// Facts to ask it about.
-    pub facts: Facts,
+    /// What to ask the policy about.
+    pub known: Known,
     /// What must come of it. Absent only in a case that is yet to be blessed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Outcome>,
+    /// Most fuel that the answer may take.
+    pub max_fuel: Option<u64>,
 }
 
-fn no_settings() -> serde_json::Value {
-    serde_json::Value::Object(serde_json::Map::new())
-}
-
-/// What comes of a case.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Outcome {
-    /// An identity.
-    Identity {
-        /// The SPIFFE ID.
-        spiffe_id: String,
-        /// The selector values, in order.
-        selectors: Vec<String>,
-    },
-    /// A denial.
-    Denied {
-        /// The policy's code.
-        code: String,
-    },
-    /// No usable answer: a [`PolicyFault`](nameplate_policy::PolicyFault) or
-    /// an [`AdmitError`](crate::AdmitError), by its reason code.
-    Fault(String),
-    /// The policy refuses the settings at these JSON Pointers.
-    SettingsRefused(Vec<String>),
-}
-
-impl From<&AgentIdentity> for Outcome {
-    fn from(identity: &AgentIdentity) -> Self {
-        Self::Identity {
-            spiffe_id: identity.spiffe_id().to_string(),
-            selectors: identity
-                .selectors()
-                .map(|selector| selector.value.to_owned())
-                .collect(),
-        }
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Identity {
-                spiffe_id,
-                selectors,
-            } => write!(f, "{spiffe_id} [{}]", selectors.join(", ")),
-            Self::Denied { code } => write!(f, "denied ({code})"),
-            Self::Fault(reason) => write!(f, "fault ({reason})"),
-            Self::SettingsRefused(pointers) => {
-                write!(f, "settings refused at [{}]", pointers.join(", "))
-            }
-        }
-    }
-}
-
-/// What a case gave when it was run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CaseRun {
-    /// What came of it.
-    pub outcome: Outcome,
-    /// Fuel that `derive` used, where it answered.
-    pub fuel: Option<u64>,
-    /// The answer in words, for a reader who wants to know more than the
-    /// outcome: a denial's sentence, a fault, a settings problem.
-    pub detail: Option<String>,
-}
-
-/// A case whose outcome is not the one it states.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CaseFailure {
-    /// Name of the case.
-    pub name: String,
-    /// What it states; none where it is yet to be blessed.
-    pub expected: Option<Outcome>,
-    /// What came of it.
-    pub found: Outcome,
-}
-
-impl fmt::Display for CaseFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` gives {}", self.name, self.found)?;
-        match &self.expected {
-            Some(expected) => write!(f, ", expected {expected}"),
-            None => f.write_str(", and states nothing"),
-        }
-    }
+/// What a case knows of the machine that is to be named.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Known {
+    /// The facts themselves.
+    Facts(Box<Facts>),
+    /// Evidence, and when and where it is verified.
+    Evidence(Evidence, Surrounding),
 }
 
 impl Case {
-    /// Runs the case against a compiled component, twice, in fresh
-    /// instances: a policy that answers differently the second time has
-    /// found something to remember or to roll dice with, and is at fault.
+    /// What the policy sees: the facts, or what the verifier makes of the
+    /// evidence.
+    ///
+    /// # Errors
+    /// What comes of the case without any policy: the evidence is rejected,
+    /// or none can be made as the case states it.
+    pub fn facts(&self) -> Result<Cow<'_, Facts>, CaseRun> {
+        let (evidence, surrounding) = match &self.known {
+            Known::Facts(facts) => return Ok(Cow::Borrowed(facts)),
+            Known::Evidence(evidence, surrounding) => (evidence, surrounding),
+        };
+        match evidence.facts(surrounding) {
+            Ok(Ok(facts)) => Ok(Cow::Owned(facts)),
+            Ok(Err(error)) => Err(CaseRun::ended(
+                Outcome::Rejected(error.reason().to_owned()),
+                crate::error::chain(&error),
+            )),
+            Err(error) => Err(CaseRun::ended(
+                Outcome::Fault("case_evidence".to_owned()),
+                error.to_string(),
+            )),
+        }
+    }
+
+    /// The case with its evidence verified, to be asked of several components.
+    pub fn ready(&self) -> ReadyCase<'_> {
+        ReadyCase {
+            case: self,
+            facts: self.facts(),
+        }
+    }
+
+    /// Runs the case against a compiled component, as [`ReadyCase::run`].
     pub fn run(&self, trial: &Trial) -> CaseRun {
-        let first = trial.ask(&self.settings, &self.facts);
-        if trial.ask(&self.settings, &self.facts) != first {
-            return CaseRun {
-                outcome: Outcome::Fault("policy_inconstant".to_owned()),
-                fuel: None,
-                detail: Some("two runs gave different answers".to_owned()),
-            };
-        }
-        self.judge(first)
+        self.ready().run(trial)
     }
 
-    fn judge(&self, answer: TrialAnswer) -> CaseRun {
-        let ended = |outcome, detail| CaseRun {
-            outcome,
-            fuel: None,
-            detail: Some(detail),
-        };
-        let verdict = match answer {
-            TrialAnswer::Verdict(verdict) => verdict,
-            TrialAnswer::SettingsRefused(problems) => {
-                let detail: Vec<_> = problems.iter().map(ToString::to_string).collect();
-                let pointers = problems
-                    .into_iter()
-                    .map(|problem| problem.pointer)
-                    .collect();
-                return ended(Outcome::SettingsRefused(pointers), detail.join("; "));
-            }
-            TrialAnswer::Fault(fault) => {
-                return ended(Outcome::Fault(fault.reason().to_owned()), fault.to_string());
-            }
-        };
-        let fuel = Some(verdict.fuel);
-        let derivation = match verdict.answer {
-            Ok(derivation) => derivation,
-            Err(denial) => {
-                return CaseRun {
-                    outcome: Outcome::Denied { code: denial.code },
-                    fuel,
-                    detail: Some(denial.detail),
-                };
-            }
-        };
-        let namespace = match self.namespace() {
-            Ok(namespace) => namespace,
-            Err(detail) => return ended(Outcome::Fault("case_facts".to_owned()), detail),
-        };
-        match Envelope::default().admit(&namespace, &self.facts, derivation) {
-            Ok(identity) => CaseRun {
-                outcome: Outcome::from(&identity),
-                fuel,
-                detail: None,
-            },
-            Err(error) => CaseRun {
-                outcome: Outcome::Fault(error.reason().to_owned()),
-                fuel,
-                detail: Some(crate::error::chain(&error)),
-            },
+    /// In what `run` is not what the case states; nothing where it is.
+    pub fn shortfall(&self, run: &CaseRun) -> Option<Shortfall> {
+        if self.expect.as_ref() != Some(&run.outcome) {
+            return Some(Shortfall::Outcome {
+                expected: self.expect.clone(),
+                found: run.outcome.clone(),
+            });
+        }
+        match (self.max_fuel, run.fuel) {
+            (Some(most), Some(used)) if used > most => Some(Shortfall::Fuel { most, used }),
+            (_, _) => None,
         }
     }
+}
 
-    fn namespace(&self) -> Result<Namespace, String> {
-        Ok(Namespace {
-            trust_domain: self
-                .facts
-                .trust_domain
-                .parse()
-                .map_err(|error| format!("facts: trust_domain: {error}"))?,
-            attestor: self
-                .facts
-                .attestor
-                .parse()
-                .map_err(|error| format!("facts: attestor: {error}"))?,
+/// A case whose evidence has been verified.
+#[derive(Clone, Debug)]
+pub struct ReadyCase<'c> {
+    case: &'c Case,
+    facts: Result<Cow<'c, Facts>, CaseRun>,
+}
+
+impl ReadyCase<'_> {
+    /// The case.
+    pub fn case(&self) -> &Case {
+        self.case
+    }
+
+    /// The facts, where the evidence proved any.
+    pub fn into_facts(self) -> Option<Facts> {
+        self.facts.ok().map(Cow::into_owned)
+    }
+
+    /// Asks twice, in fresh instances: a policy that answers differently the
+    /// second time has found something to remember or to roll dice with, and
+    /// is at fault.
+    pub fn run(&self, trial: &Trial) -> CaseRun {
+        self.judged(|facts| {
+            let first = trial.ask(&self.case.settings, facts);
+            (trial.ask(&self.case.settings, facts) == first).then_some(first)
         })
     }
+
+    /// Asks once, and says whether the case holds.
+    pub fn holds(&self, trial: &Trial) -> bool {
+        let run = self.judged(|facts| Some(trial.ask(&self.case.settings, facts)));
+        self.case.shortfall(&run).is_none()
+    }
+
+    fn judged(&self, ask: impl FnOnce(&Facts) -> Option<TrialAnswer>) -> CaseRun {
+        let facts = match &self.facts {
+            Ok(facts) => facts,
+            Err(ended) => return ended.clone(),
+        };
+        match ask(facts) {
+            Some(answer) => judge(facts, answer),
+            None => CaseRun::ended(Outcome::inconstant(), "two runs gave different answers"),
+        }
+    }
+}
+
+/// What an attestation would have come to.
+fn judge(facts: &Facts, answer: TrialAnswer) -> CaseRun {
+    let Verdict { answer, fuel } = match answer {
+        TrialAnswer::Verdict(verdict) => verdict,
+        TrialAnswer::SettingsRefused(problems) => {
+            let detail: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            let pointers = problems.into_iter().map(|problem| problem.pointer);
+            return CaseRun::ended(
+                Outcome::SettingsRefused(pointers.collect()),
+                detail.join("; "),
+            );
+        }
+        TrialAnswer::Fault(fault) => {
+            let reason = fault.reason().to_owned();
+            return CaseRun::ended(Outcome::Fault(reason), fault.to_string());
+        }
+    };
+    let answered = |outcome, detail| CaseRun {
+        outcome,
+        fuel: Some(fuel),
+        detail,
+    };
+    let derivation = match answer {
+        Ok(derivation) => derivation,
+        Err(denial) => {
+            return answered(Outcome::Denied { code: denial.code }, Some(denial.detail));
+        }
+    };
+    let namespace = match namespace(facts) {
+        Ok(namespace) => namespace,
+        Err(detail) => return CaseRun::ended(Outcome::Fault("case_facts".to_owned()), detail),
+    };
+    match Envelope::default().admit(&namespace, facts, derivation) {
+        Ok(identity) => answered(Outcome::from(&identity), None),
+        Err(error) => answered(
+            Outcome::Fault(error.reason().to_owned()),
+            Some(crate::error::chain(&error)),
+        ),
+    }
+}
+
+fn namespace(facts: &Facts) -> Result<Namespace, String> {
+    Ok(Namespace {
+        trust_domain: facts
+            .trust_domain
+            .parse()
+            .map_err(|error| format!("facts: trust_domain: {error}"))?,
+        attestor: facts
+            .attestor
+            .parse()
+            .map_err(|error| format!("facts: attestor: {error}"))?,
+    })
 }
 
 /// The cases that a component carries.
@@ -227,12 +238,11 @@ pub(crate) fn prove(
     let failures: Vec<_> = cases
         .iter()
         .filter_map(|case| {
-            let found = case.run(&trial).outcome;
-            (case.expect.as_ref() != Some(&found)).then(|| CaseFailure {
-                name: case.name.clone(),
-                expected: case.expect.clone(),
-                found,
-            })
+            case.shortfall(&case.run(&trial))
+                .map(|shortfall| CaseFailure {
+                    name: case.name.clone(),
+                    shortfall,
+                })
         })
         .collect();
     match failures.first() {

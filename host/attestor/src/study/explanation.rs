@@ -128,7 +128,10 @@ impl Effects {
                 self.looked_at |= same_length && before.fuel != after.fuel;
             }
             (_, Outcome::Denied { code }) => push_new(&mut self.denied, code),
-            (_, Outcome::Fault(reason)) => push_new(&mut self.faults, reason),
+            // Nothing is rejected where facts are asked about.
+            (_, Outcome::Fault(reason) | Outcome::Rejected(reason)) => {
+                push_new(&mut self.faults, reason);
+            }
             (_, Outcome::SettingsRefused(_)) => self.refused = true,
         }
     }
@@ -164,7 +167,10 @@ impl Answer {
     fn selectors(&self) -> &[String] {
         match &self.outcome {
             Outcome::Identity { selectors, .. } => selectors,
-            Outcome::Denied { .. } | Outcome::Fault(_) | Outcome::SettingsRefused(_) => &[],
+            Outcome::Denied { .. }
+            | Outcome::Rejected(_)
+            | Outcome::Fault(_)
+            | Outcome::SettingsRefused(_) => &[],
         }
     }
 }
@@ -295,9 +301,10 @@ impl Asking<'_> {
                     .into_iter()
                     .map(str::to_owned)
                     .collect(),
-                Outcome::Denied { .. } | Outcome::Fault(_) | Outcome::SettingsRefused(_) => {
-                    Vec::new()
-                }
+                Outcome::Denied { .. }
+                | Outcome::Rejected(_)
+                | Outcome::Fault(_)
+                | Outcome::SettingsRefused(_) => Vec::new(),
             },
             outcome,
             fuel,

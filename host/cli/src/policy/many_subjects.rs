@@ -6,6 +6,7 @@ use super::test::files;
 use crate::failure::Failure;
 use crate::report;
 use anyhow::anyhow;
+use nameplate_attestor::cases::Case;
 use nameplate_attestor::study::{Described, Source};
 use nameplate_attestor::{Envelope, Naming, NamingError};
 use nameplate_decisions::ReadError;
@@ -56,10 +57,15 @@ pub(super) fn cases(directory: &Path) -> Result<Source, Failure> {
     Ok(of_cases(cases))
 }
 
-fn of_cases(cases: Vec<files::CaseFile>) -> Source {
-    Source::of_cases(cases.into_iter().map(|file| Described {
-        name: file.case.name,
-        facts: file.case.facts,
+/// Of a case with evidence, the facts that it proves; with evidence that is
+/// rejected there are none.
+fn of_cases(cases: Vec<(Case, files::CaseFile)>) -> Source {
+    Source::of_cases(cases.into_iter().filter_map(|(case, _)| {
+        let facts = case.facts().ok()?.into_owned();
+        Some(Described {
+            facts,
+            name: case.name,
+        })
     }))
 }
 

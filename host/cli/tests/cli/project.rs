@@ -58,6 +58,10 @@ fn a_new_policy_is_built_and_changes_the_id() {
     );
 
     place.run("policy test again.wasm").exits(0);
+    // A project is built, and its own cases are run; they show all of it.
+    let run = place.run("policy test edge-names --require-coverage --output json");
+    assert_eq!(run.json()["passed"], 7, "{}", run.stdout);
+    run.exits(0);
     place
         .run("policy test again.wasm --cases edge-names/cases")
         .exits(0);

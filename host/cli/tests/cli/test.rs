@@ -1,5 +1,10 @@
 //! `nameplate policy test`.
 
+mod evidence;
+mod formats;
+mod mutation;
+mod watch;
+
 use crate::support::{Place, nameplate, repository};
 use serde_json::{Value, json};
 
@@ -46,7 +51,7 @@ fn place() -> Place {
 
 #[test]
 fn every_policy_that_ships_passes_the_cases_it_carries() {
-    for name in ["node", "pod", "template", "thumbprint", "uuid"] {
+    for name in ["node", "pod", "subject", "template", "thumbprint", "uuid"] {
         let policy = format!("builtin:{name}");
         let answer = nameplate(&["policy", "test", &policy, "--output", "json"])
             .exits(0)
@@ -152,8 +157,123 @@ fn blessing_writes_what_was_found() {
     );
     assert_eq!(place.read("cases/one.json"), good);
     place.run("policy test builtin:node --cases cases").exits(0);
+    // The flag has another name, which says what it does.
+    place.write("cases/two.json", &case("n2", Some(identity("n3"))));
+    let run = place
+        .run("policy test builtin:node --cases cases --update")
+        .exits(0);
+    assert!(run.stdout.contains("blessed  two"), "{}", run.stdout);
+    place.run("policy test builtin:node --cases cases").exits(0);
     // The cases that a component carries cannot be rewritten.
-    place.run("policy test builtin:node --bless").exits(2);
+    let run = place.run("policy test builtin:node --update").exits(2);
+    assert!(
+        run.stderr.contains("name their directory with `--cases`"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_fault_can_be_what_is_expected() {
+    let place = place();
+    let fault = "policy test builtin:node --cases cases --limit fuel=1 --update";
+    place.run(fault).exits(0);
+    assert!(place.read("cases/one.json").contains("policy_fuel"));
+    place.run("policy test builtin:node --cases cases").exits(1);
+}
+
+#[test]
+fn a_filter_chooses_cases_by_name() {
+    let place = place();
+    let run = |filter: &str| {
+        place.run(&format!(
+            "policy test builtin:node --cases cases --output json {filter}"
+        ))
+    };
+    let names = |filter: &str| {
+        let cases = run(filter).exits(0).json()["cases"].clone();
+        let cases = cases.as_array().unwrap().clone();
+        cases
+            .into_iter()
+            .map(|case| case["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names("--filter on"), ["one"]);
+    assert_eq!(names("--filter *wo"), ["two"]);
+    assert_eq!(names("--filter o"), ["one", "two"]);
+    assert_eq!(names("--filter one --filter two"), ["one", "two"]);
+    let none = run("--filter three").exits(1);
+    assert_eq!(none.json()["error"]["reason"], "no_cases");
+}
+
+#[test]
+fn a_case_bounds_its_fuel() {
+    let place = place();
+    let bounded = |fuel: u64| {
+        let mut case: Value = serde_json::from_str(&case("n1", Some(identity("n1")))).unwrap();
+        case["max_fuel"] = fuel.into();
+        place.write("cases/one.json", &case.to_string());
+        place.run("policy test builtin:node --cases cases --filter one --output json")
+    };
+    let used = bounded(u64::MAX).exits(0).json()["cases"][0]["fuel"]
+        .as_u64()
+        .unwrap();
+    bounded(used).exits(0);
+    let over = bounded(used - 1).exits(1).json();
+    assert_eq!(over["cases"][0]["passed"], false);
+    assert_eq!(over["cases"][0]["found"], identity("n1"));
+    // Blessing writes an outcome; a bound is the author's.
+    let update = "policy test builtin:node --cases cases --filter one --update";
+    let run = place.run(update).exits(1);
+    assert!(run.stdout.contains(" fuel stated"), "{}", run.stdout);
+}
+
+#[test]
+fn every_policy_that_ships_is_shown_whole_by_its_cases() {
+    for name in ["node", "pod", "subject", "template", "thumbprint", "uuid"] {
+        let policy = format!("builtin:{name}");
+        let run = nameplate(&[
+            "policy",
+            "test",
+            &policy,
+            "--require-coverage",
+            "--output",
+            "json",
+        ]);
+        assert_eq!(run.json()["coverage"]["complete"], true, "{}", run.stdout);
+        run.exits(0);
+    }
+}
+
+#[test]
+fn what_no_case_shows_is_listed() {
+    let place = place();
+    let run = place
+        .run("policy test builtin:node --cases cases --coverage")
+        .exits(0);
+    for line in [
+        "  denials   0 %, 0 of 2\n    missing needs-service-account\n    missing no-node\n",
+        "    missing /by = \"name\"\n",
+    ] {
+        assert!(run.stdout.contains(line), "{}", run.stdout);
+    }
+    let required = "policy test builtin:node --cases cases --require-coverage";
+    let run = place.run(&format!("{required} --output json")).exits(1);
+    let coverage = &run.json()["coverage"];
+    assert_eq!(run.json()["failed"], 0);
+    assert_eq!(coverage["complete"], false);
+    assert_eq!(
+        coverage["denials"]["missing"],
+        json!(["needs-service-account", "no-node"])
+    );
+    // A program that reads TAP must not take that for success.
+    let run = place.run(&format!("{required} --format tap")).exits(1);
+    assert!(
+        run.stdout
+            .contains("\nnot ok 3 - collisions, coverage, mutants\n"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]

@@ -3,22 +3,22 @@
 //! Only the value of `expect` changes. The rest of the file stays as its
 //! author wrote it, byte for byte.
 
+use super::files::CaseFile;
 use crate::failure::Failure;
 use anyhow::{Context as _, anyhow};
 use nameplate_attestor::cases::Outcome;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
-/// Replaces the `expect` of the case that `text`, the file at `path`, states.
+/// Replaces the `expect` of the case in `file`.
 ///
 /// # Errors
 /// A fault `bless` when the file cannot be written.
-pub(super) fn bless(path: &Path, text: &str, outcome: &Outcome) -> Result<(), Failure> {
-    blessed(text, outcome)
-        .and_then(|text| Ok(fs::write(path, text)?))
-        .with_context(|| format!("cannot bless `{}`", path.display()))
+pub(super) fn bless(file: &CaseFile, outcome: &Outcome) -> Result<(), Failure> {
+    blessed(&file.text, outcome)
+        .and_then(|text| Ok(fs::write(&file.path, text)?))
+        .with_context(|| format!("cannot bless `{}`", file.path.display()))
         .map_err(|error| Failure::fault("bless", error))
 }
 
@@ -30,7 +30,7 @@ fn blessed(text: &str, outcome: &Outcome) -> anyhow::Result<String> {
         let (before, after) = text
             .rsplit_once('}')
             .ok_or_else(|| anyhow!("the case is not an object"))?;
-        // A case has facts, so there is a member before.
+        // A case has facts or evidence, so there is a member before.
         let before = before.trim_end();
         return Ok(format!("{before},\n  \"expect\": {value}\n}}{after}"));
     };

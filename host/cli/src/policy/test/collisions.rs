@@ -4,12 +4,12 @@
 //! where it says so. Some namings want one ID for many machines, so it is
 //! reported and not judged.
 
-use super::Tried;
+use super::round::Tried;
 use crate::report::{NOTE, printable};
 use nameplate_attestor::SubjectKeys;
-use nameplate_attestor::cases::{Case, Outcome};
+use nameplate_attestor::cases::{Case, Known, Outcome};
 use nameplate_attestor::study::{Sight, Sightings, differences};
-use nameplate_policy::{Manifest, Trial};
+use nameplate_policy::{Facts, Manifest, Trial};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -50,7 +50,8 @@ pub(super) fn find(tried: &[Tried], trial: &Trial, manifest: &Manifest) -> Vec<C
     let mut collisions = Vec::new();
     let mut by_settings: BTreeMap<String, Sightings> = BTreeMap::new();
     for (later, at) in tried.iter().zip(0u64..) {
-        let Outcome::Identity { spiffe_id, .. } = &later.run.outcome else {
+        let (Outcome::Identity { spiffe_id, .. }, Some(facts)) = (&later.run.outcome, &later.facts)
+        else {
             continue;
         };
         let settings = &later.case.settings;
@@ -59,7 +60,7 @@ pub(super) fn find(tried: &[Tried], trial: &Trial, manifest: &Manifest) -> Vec<C
         let sightings = by_settings
             .entry(settings.to_string())
             .or_insert_with(|| Sightings::of_at_most(tried.len()));
-        let sight = sightings.see(spiffe_id, keys.key(&later.case.facts), at);
+        let sight = sightings.see(spiffe_id, keys.key(facts), at);
         let Sight::Another { first, .. } = sight else {
             continue;
         };
@@ -67,9 +68,10 @@ pub(super) fn find(tried: &[Tried], trial: &Trial, manifest: &Manifest) -> Vec<C
             .ok()
             .and_then(|first| tried.get(first));
         if let Some(earlier) = earlier
-            && outlives_the_attestation(&later.case, spiffe_id, trial)
+            && let Some(before) = &earlier.facts
+            && outlives_the_attestation(&later.case, facts, spiffe_id, trial)
         {
-            let differ_in = differences(&earlier.case.facts, &later.case.facts);
+            let differ_in = differences(before, facts);
             collisions.push(Collision {
                 spiffe_id: spiffe_id.clone(),
                 cases: [earlier.case.name.clone(), later.case.name.clone()],
@@ -80,8 +82,14 @@ pub(super) fn find(tried: &[Tried], trial: &Trial, manifest: &Manifest) -> Vec<C
     collisions
 }
 
-fn outlives_the_attestation(case: &Case, id: &str, trial: &Trial) -> bool {
-    let mut case = case.clone();
-    ANOTHER_ATTESTATION.clone_into(&mut case.facts.attestation_id);
+fn outlives_the_attestation(case: &Case, facts: &Facts, id: &str, trial: &Trial) -> bool {
+    let facts = Facts {
+        attestation_id: ANOTHER_ATTESTATION.to_owned(),
+        ..facts.clone()
+    };
+    let case = Case {
+        known: Known::Facts(Box::new(facts)),
+        ..case.clone()
+    };
     matches!(case.run(trial).outcome, Outcome::Identity { spiffe_id, .. } if spiffe_id == id)
 }

@@ -34,6 +34,7 @@ fn lines(outcome: &Outcome) -> Vec<String> {
             lines
         }
         Outcome::Denied { code } => vec![format!("denied {code}")],
+        Outcome::Rejected(reason) => vec![format!("rejected {reason}")],
         Outcome::Fault(reason) => vec![format!("fault {reason}")],
         Outcome::SettingsRefused(pointers) => {
             let mut lines = vec!["settings refused".to_owned()];

@@ -9,26 +9,24 @@ use std::path::{Path, PathBuf};
 /// Most bytes of one case.
 const MAX_CASE_BYTES: usize = 1 << 20;
 
-/// A case, and the file it stands in.
+/// The file that a case stands in.
 #[derive(Debug)]
 pub(in crate::policy) struct CaseFile {
     /// The file.
     pub(in crate::policy) path: PathBuf,
     /// Its text.
     pub(in crate::policy) text: String,
-    /// What it says.
-    pub(in crate::policy) case: Case,
 }
 
 /// Reads every `*.json` of a directory, in the order of their names.
 ///
 /// # Errors
 /// A fault `cases_malformed`, with the name of the first file that is no case.
-pub(in crate::policy) fn read(directory: &Path) -> Result<Vec<CaseFile>, Failure> {
+pub(in crate::policy) fn read(directory: &Path) -> Result<Vec<(Case, CaseFile)>, Failure> {
     read_all(directory).map_err(|error| Failure::fault("cases_malformed", error))
 }
 
-fn read_all(directory: &Path) -> anyhow::Result<Vec<CaseFile>> {
+fn read_all(directory: &Path) -> anyhow::Result<Vec<(Case, CaseFile)>> {
     let open = Directory::open(directory)?;
     let mut cases = Vec::new();
     for name in open.names()? {
@@ -41,7 +39,7 @@ fn read_all(directory: &Path) -> anyhow::Result<Vec<CaseFile>> {
             .with_context(no_case)?;
         let mut case: Case = serde_json::from_str(&text).with_context(no_case)?;
         stem.clone_into(&mut case.name);
-        cases.push(CaseFile { path, text, case });
+        cases.push((case, CaseFile { path, text }));
     }
     Ok(cases)
 }
