@@ -21,7 +21,7 @@ pub(crate) enum Language {
 }
 
 /// Files of the project itself, with `NAME` for the policy's.
-const PROJECT: [(&str, &str); 11] = [
+const PROJECT: [(&str, &str); 14] = [
     ("Cargo.toml", include_str!("new/Cargo.toml.in")),
     ("README.md", include_str!("new/README.md.in")),
     (".gitignore", "/target\n"),
@@ -33,6 +33,7 @@ const PROJECT: [(&str, &str); 11] = [
         "subject-keys.json",
         include_str!("new/subject-keys.json.in"),
     ),
+    ("denials.json", include_str!("new/denials.json.in")),
     ("src/lib.rs", include_str!("new/lib.rs.in")),
     ("cases/node.json", include_str!("new/cases/node.json.in")),
     (
@@ -47,6 +48,11 @@ const PROJECT: [(&str, &str); 11] = [
     (
         "cases/certificate.json",
         include_str!("new/cases/certificate.json.in"),
+    ),
+    ("cases/token.json", include_str!("new/cases/token.json.in")),
+    (
+        "cases/expired.json",
+        include_str!("new/cases/expired.json.in"),
     ),
 ];
 
