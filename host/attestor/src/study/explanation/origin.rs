@@ -191,7 +191,7 @@ fn how(probe: &Probe, text: &str, place: &Place<'_>) -> Option<How> {
             let mut values = values.iter().map(expected);
             values.any(|value| new.contains(&value.as_str()))
         });
-        kept.then(|| match (before, after, value) {
+        kept.then_some(match (before, after, value) {
             ("", "", Value::String(_) | Value::Number(_)) => How::Is,
             (_, _, _) => How::Holds,
         })
