@@ -152,14 +152,15 @@ impl ReadyCase<'_> {
             Err(ended) => return ended.clone(),
         };
         match ask(facts) {
-            Some(answer) => judge(facts, answer),
+            Some(answer) => judge(&Envelope::default(), facts, answer),
             None => CaseRun::ended(Outcome::inconstant(), "two runs gave different answers"),
         }
     }
 }
 
-/// What an attestation would have come to.
-fn judge(facts: &Facts, answer: TrialAnswer) -> CaseRun {
+/// What an attestation would have come to, under the names that the facts
+/// themselves give for trust domain and attestor.
+pub(crate) fn judge(envelope: &Envelope, facts: &Facts, answer: TrialAnswer) -> CaseRun {
     let Verdict { answer, fuel } = match answer {
         TrialAnswer::Verdict(verdict) => verdict,
         TrialAnswer::SettingsRefused(problems) => {
@@ -190,7 +191,7 @@ fn judge(facts: &Facts, answer: TrialAnswer) -> CaseRun {
         Ok(namespace) => namespace,
         Err(detail) => return CaseRun::ended(Outcome::Fault("case_facts".to_owned()), detail),
     };
-    match Envelope::default().admit(&namespace, facts, derivation) {
+    match envelope.admit(&namespace, facts, derivation) {
         Ok(identity) => answered(Outcome::from(&identity), None),
         Err(error) => answered(
             Outcome::Fault(error.reason().to_owned()),

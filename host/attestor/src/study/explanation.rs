@@ -14,12 +14,11 @@ pub use origin::{Derivation, How, Origin, Part};
 pub use pairs::{Aspect, Together};
 
 use super::edits::{self, Changeable};
-use super::names::admitted;
 use super::settings::{self, ChangeableSetting};
-use crate::cases::Outcome;
+use crate::cases::{Outcome, judge};
 use crate::envelope::Envelope;
 use crate::fact;
-use nameplate_policy::{Facts, Trial, TrialAnswer};
+use nameplate_policy::{Facts, Trial};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -208,17 +207,8 @@ impl Explanation {
 impl Explained<'_> {
     /// What comes of the facts under these settings, and its fuel.
     fn ask(&self, settings: &Value, facts: &Facts) -> (Outcome, Option<u64>) {
-        match self.trial.ask(settings, facts) {
-            TrialAnswer::Verdict(verdict) => {
-                let fuel = verdict.fuel;
-                (admitted(self.envelope, facts, verdict), Some(fuel))
-            }
-            TrialAnswer::SettingsRefused(problems) => {
-                let pointers = problems.into_iter().map(|problem| problem.pointer);
-                (Outcome::SettingsRefused(pointers.collect()), None)
-            }
-            TrialAnswer::Fault(fault) => (Outcome::Fault(fault.reason().to_owned()), None),
-        }
+        let run = judge(self.envelope, facts, self.trial.ask(settings, facts));
+        (run.outcome, run.fuel)
     }
 }
 
