@@ -67,10 +67,10 @@ impl Module<'_> {
 /// Finds every core module, in components in components too.
 pub(crate) fn modules(bytes: &[u8]) -> Result<Vec<Module<'_>>, PlanError> {
     let mut modules = Vec::new();
-    // What is open: the end of each, and the lengths round what is in it.
-    let mut open: Vec<Open<'_>> = Vec::new();
+    // Whatever is open: the lengths round it, and of each whether it is a module.
     let mut prefixes: Vec<Prefix> = Vec::new();
-    let mut depth = Vec::new();
+    let mut is_module = Vec::new();
+    let mut open: Vec<Module<'_>> = Vec::new();
     for payload in Parser::new(0).parse_all(bytes) {
         #[expect(
             clippy::wildcard_enum_match_arm,
@@ -81,46 +81,44 @@ pub(crate) fn modules(bytes: &[u8]) -> Result<Vec<Module<'_>>, PlanError> {
                 unchecked_range, ..
             } => {
                 prefixes.push(prefix_before(bytes, &unchecked_range)?);
-                depth.push(true);
-                open.push(Open::default());
+                is_module.push(true);
+                open.push(Module::default());
             }
             Payload::ComponentSection {
                 unchecked_range, ..
             } => {
                 prefixes.push(prefix_before(bytes, &unchecked_range)?);
-                depth.push(false);
+                is_module.push(false);
             }
             Payload::End(_) => {
                 prefixes.pop();
-                if depth.pop() == Some(true)
-                    && let Some(module) = open.pop()
-                {
-                    modules.push(module.0);
+                if is_module.pop() == Some(true) {
+                    modules.extend(open.pop());
                 }
             }
             Payload::ImportSection(reader) => {
-                if let Some(Open(module)) = open.last_mut() {
+                if let Some(module) = open.last_mut() {
                     module.import(reader)?;
                 }
             }
             Payload::ExportSection(reader) => {
-                if let Some(Open(module)) = open.last_mut() {
+                if let Some(module) = open.last_mut() {
                     module.export(reader)?;
                 }
             }
             Payload::CodeSectionStart { range, .. } => {
-                if let Some(Open(module)) = open.last_mut() {
+                if let Some(module) = open.last_mut() {
                     let section = prefix_before(bytes, &range)?;
                     module.code(bytes, &range, &prefixes, section)?;
                 }
             }
             Payload::DataSection(reader) => {
-                if let Some(Open(module)) = open.last_mut() {
+                if let Some(module) = open.last_mut() {
                     module.data(reader)?;
                 }
             }
             Payload::CustomSection(section) => {
-                if let (Some(Open(module)), KnownCustom::Name(names)) =
+                if let (Some(module), KnownCustom::Name(names)) =
                     (open.last_mut(), section.as_known())
                 {
                     module.named(names);
@@ -131,9 +129,6 @@ pub(crate) fn modules(bytes: &[u8]) -> Result<Vec<Module<'_>>, PlanError> {
     }
     Ok(modules)
 }
-
-#[derive(Default)]
-struct Open<'a>(Module<'a>);
 
 impl<'a> Module<'a> {
     fn import(&mut self, reader: ImportSectionReader<'a>) -> Result<(), PlanError> {
@@ -209,10 +204,8 @@ impl<'a> Module<'a> {
     }
 }
 
-/// The length that stands before `content`.
-///
-/// Its last byte is the one before; each byte before that which says that more
-/// follow belongs to it, as far as the value stays what it has to be.
+/// The length that stands before `content`: the fewest bytes there that say it.
+/// Where a length is padded, fewer of its bytes say another.
 fn prefix_before(bytes: &[u8], content: &Range<usize>) -> Result<Prefix, PlanError> {
     let size = content.len();
     (1..=5)

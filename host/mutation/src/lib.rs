@@ -8,7 +8,7 @@
 //! noticed; those that are not are the answer.
 //!
 //! Nothing here runs WebAssembly, and no clock is here: both are the caller's,
-//! given to [`hunt`]. Every mutant differs from the component and from every
+//! given to [`hunt()`]. Every mutant differs from the component and from every
 //! other mutant, and is as valid as the component was.
 //!
 //! | change | for example |

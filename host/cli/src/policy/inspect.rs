@@ -17,6 +17,7 @@ use nameplate_policy::{
 };
 use serde_json::{Value, json};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
@@ -141,6 +142,11 @@ impl Findings {
         serde_json::from_str(text).ok()
     }
 
+    /// The denials that it declares: each code, and when it is said.
+    fn denials(&self) -> Option<BTreeMap<String, String>> {
+        serde_json::from_str(self.manifest.denials.as_deref()?).ok()
+    }
+
     fn document(&self) -> Value {
         let (start, load, refusal) = match &self.loading {
             Loading::Loaded { took, start } => {
@@ -169,6 +175,7 @@ impl Findings {
             "bytes": self.bytes,
             "digest": self.digest,
             "settings_schema": self.schema(),
+            "denials": self.denials(),
             "cases": self.cases,
             "subject_keys": self.subject_keys.as_ref().ok().map(SubjectKeys::groups),
             "start": start,
@@ -211,6 +218,7 @@ impl Findings {
             names(out, "exports", &interface.exports, "nothing")?;
         }
         self.write_settings(out)?;
+        self.write_denials(out)?;
         match self.cases {
             Some(0) => row(out, "cases", format_args!("{NOTE}none{NOTE:#}"))?,
             Some(count) => row(out, "cases", count)?,
@@ -271,6 +279,23 @@ impl Findings {
                 format_args!("{BAD}cannot be read{BAD:#}: {}", printable(&chain(error))),
             ),
         }
+    }
+
+    /// The codes that it denies with, a line each.
+    fn write_denials(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Some(denials) = self.denials() else {
+            return row(out, "denials", format_args!("{NOTE}not declared{NOTE:#}"));
+        };
+        if denials.is_empty() {
+            return row(out, "denials", "none");
+        }
+        let mut label = "denials";
+        for (code, when) in &denials {
+            let line = format!("{}: {}", printable(code), printable(when));
+            row(out, label, line)?;
+            label = "";
+        }
+        Ok(())
     }
 
     /// The settings there are, a line each.

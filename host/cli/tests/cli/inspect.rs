@@ -28,6 +28,8 @@ fn a_policy_shows_what_it_is() {
         "  imports       nothing\n",
         "  exports       nameplate:policy/naming@0.1.0\n",
         "  contract      0.1.0\n",
+        "  denials       needs-service-account: the subject is a certificate",
+        "                no-node: the token is bound to no node",
         "  subjects by   cluster + node.uid\n",
         "  or else by    the strongest UID proven\n",
         "  starts        from its configured state\n",
@@ -49,6 +51,7 @@ fn json_holds_all_of_it() {
     assert_eq!(answer["start"], json!({ "state": "configured" }));
     assert_eq!(answer["refused"], Value::Null);
     assert!(answer["settings_schema"]["properties"]["by"].is_object());
+    assert!(answer["denials"]["no-node"].is_string());
     assert!(answer["cases"].as_u64().unwrap() > 0);
     assert_eq!(
         answer["subject_keys"],
