@@ -22,6 +22,7 @@
 mod certificates;
 mod component;
 mod configuration;
+mod decision_log;
 mod keys;
 mod names;
 mod tokens;
@@ -42,7 +43,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     target("evidence", tokens::evidence),
     target("claims", tokens::claims),
     target("jwks", keys::jwks),
@@ -58,6 +59,7 @@ pub const TARGETS: [Target; 15] = [
     target("words", names::words),
     target("admit", names::admit),
     target("component", component::component),
+    target("decision_log", decision_log::decision_log),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8])) -> Target {

@@ -10,10 +10,11 @@
 )]
 
 use libtest_mimic::{Arguments, Trial};
+use nameplate_decisions::{Decision, DecisionLog, Entry, Options, Outcome};
 use nameplate_evidence::Patience;
 use nameplate_evidence::certificates::{Nonce, Prover, Surroundings};
 use nameplate_fuzz::{CLUSTER, NONCE, TARGETS, Target, certificate_verifier, claims_of, path};
-use nameplate_tests::{Form, Issuer, NOW, Token, golden};
+use nameplate_tests::{Form, Issuer, NOW, Token, at, golden};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
     PKCS_RSA_SHA256, SanType,
@@ -33,7 +34,12 @@ fn main() -> ExitCode {
     }
     let tests = TARGETS
         .into_iter()
-        .map(|target| Trial::test(target.name, move || Ok(seeds_and_changes(target))))
+        .map(|target| {
+            Trial::test(target.name, move || {
+                seeds_and_changes(target);
+                Ok(())
+            })
+        })
         .collect();
     libtest_mimic::run(&arguments, tests).exit_code()
 }
@@ -100,6 +106,7 @@ fn bless() {
     let write = |name: &str, bytes: &[u8]| fs::write(corpus.join(name), bytes).unwrap();
     tokens(&write);
     certificates(&write);
+    decisions(&write);
     texts(&write);
 }
 
@@ -203,6 +210,45 @@ fn certificates(write: &dyn Fn(&str, &[u8])) {
     let payload = nameplate_evidence::certificates::payload_of_pem(chain.as_bytes(), None).unwrap();
     write("chain/intermediate.json", &payload);
     write("pem/chain.pem", chain.as_bytes());
+}
+
+fn decisions(write: &dyn Fn(&str, &[u8])) {
+    let folder = tempfile::tempdir().unwrap();
+    let log = DecisionLog::open(Options::new(folder.path().to_owned())).unwrap();
+    for (number, reason) in (0..).zip(["token_expired", "signature_invalid", "pod_gone"]) {
+        let decision = Decision {
+            attestor: "k8s_sat".into(),
+            generation: 1,
+            cluster: Some(CLUSTER.to_owned()),
+            naming: None,
+            facts: None,
+            redacted: Vec::new(),
+            answer: None,
+            fuel: None,
+            outcome: Outcome::Rejected,
+            reason: Some(reason.into()),
+            detail: Some("evidence rejected".to_owned()),
+            spiffe_id: None,
+        };
+        let entry = Entry {
+            time: at(NOW + number),
+            decision,
+            naming: None,
+        };
+        log.record(entry).unwrap();
+    }
+    drop(log);
+    let segment = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "jsonl")
+        });
+    write(
+        "decision_log/three.jsonl",
+        &fs::read(segment.unwrap()).unwrap(),
+    );
 }
 
 /// Seeds that are written by hand.

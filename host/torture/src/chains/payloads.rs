@@ -7,6 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{CertificateParams, KeyPair};
 
+/// Places of a certificate that are changed.
+const CHANGED: usize = 80;
+
 pub(super) fn attacks(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureError> {
     let key = KeyPair::generate()?;
     let own = ground.leaf()?.signed_by(&key, &ground.root)?;
@@ -134,5 +137,22 @@ pub(super) fn attacks(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureE
         payload(&[&flipped]),
         "chain_untrusted",
     );
+    attacks.extend(changed(der));
     Ok(attacks)
+}
+
+/// A certificate with one byte changed, at places all over it.
+fn changed(der: &[u8]) -> impl Iterator<Item = ChainAttack> {
+    (0..CHANGED).map(move |number| {
+        let at = number * der.len() / CHANGED;
+        let change = |(index, byte): (usize, &u8)| if index == at { byte ^ 0x15 } else { *byte };
+        let bytes: Vec<u8> = der.iter().enumerate().map(change).collect();
+        attack(
+            format!("a certificate with byte {at} changed"),
+            payload(&[&bytes]),
+            Answer::None,
+            Expected::Stopped(vec!["certificate_unreadable", "chain_untrusted"]),
+            None,
+        )
+    })
 }
