@@ -9,8 +9,10 @@ use crate::first_use::{TakenToken, UsedTokens};
 use crate::generation::Generation;
 use crate::identity::AgentIdentity;
 use crate::naming::PolicyLabel;
+use crate::record::Trail;
 use crate::step::{Challenged, Presented, Step};
 use arc_swap::ArcSwap;
+use nameplate_decisions::Status as DecisionLogStatus;
 use nameplate_evidence::certificates::{CertificateError, Nonce};
 use nameplate_evidence::{
     KeysStatus, Method, Proven, RawEvidence, Subject, VerifiedEvidence, Verifier,
@@ -33,8 +35,8 @@ pub struct Attestor {
 /// A generation, and which it is.
 #[derive(Debug)]
 pub(crate) struct Numbered {
-    number: u64,
-    generation: Generation,
+    pub(crate) number: u64,
+    pub(crate) generation: Generation,
 }
 
 impl Generation {
@@ -103,7 +105,10 @@ impl Attestor {
     ) -> Result<Attestation, AttestError> {
         match self.step(Presented::Evidence(evidence), attempt)? {
             Step::Attested(attestation) => Ok(attestation),
-            Step::Challenged(_) => Err(AttestError::Rejected(CertificateError::Unanswered.into())),
+            Step::Challenged(Challenged { current, .. }) => {
+                let unanswered = Err(AttestError::Rejected(CertificateError::Unanswered.into()));
+                Trail::on(current).record(attempt, unanswered)
+            }
         }
     }
 
@@ -113,9 +118,25 @@ impl Attestor {
     /// # Errors
     /// [`AttestError`]: rejected, denied or at fault. There is no identity then.
     pub fn step(&self, presented: Presented<'_>, attempt: &Attempt) -> Result<Step, AttestError> {
+        let mut trail = Trail::on(match &presented {
+            Presented::Evidence(_) => self.current.load_full(),
+            Presented::Answer(challenged, _) => Arc::clone(&challenged.current),
+        });
+        let decided = self.decide(presented, attempt, &mut trail);
+        // Nothing is answered before it is recorded, where it is to be.
+        trail.record(attempt, decided)
+    }
+
+    /// The decision. What it comes by on its way goes into `trail`.
+    fn decide(
+        &self,
+        presented: Presented<'_>,
+        attempt: &Attempt,
+        trail: &mut Trail,
+    ) -> Result<Step, AttestError> {
         let (current, verified) = match presented {
             Presented::Evidence(evidence) => {
-                let current = self.current.load_full();
+                let current = Arc::clone(&trail.current);
                 match current.generation.prove(evidence, attempt)? {
                     Proven::Evidence(verified) => (current, verified),
                     Proven::Chain(chain) => {
@@ -134,27 +155,25 @@ impl Attestor {
         let Numbered { number, generation } = &*current;
         let namespace = &generation.namespace;
 
-        let token = generation
-            .one_time_tokens
-            .then(|| self.take(&verified, attempt))
-            .transpose()?;
-        let facts = generation.facts(verified, attempt);
+        if generation.one_time_tokens {
+            trail.token = Some(self.take(&verified, attempt)?);
+        }
+        let facts: &Facts = trail.facts.insert(generation.facts(verified, attempt));
         let naming = generation.naming(facts.cluster());
         let policy = &naming.label;
-        let verdict = naming
-            .policy
-            .derive(&facts)
-            .map_err(|fault| AttestError::PolicyFailed {
-                policy: Arc::clone(policy),
-                fault,
-            })?;
+        let verdict = naming.policy.derive(facts);
+        trail.verdict = generation.is_recorded().then(|| verdict.clone());
+        let verdict = verdict.map_err(|fault| AttestError::PolicyFailed {
+            policy: Arc::clone(policy),
+            fault,
+        })?;
         let derivation = verdict.answer.map_err(|denial| AttestError::Denied {
             policy: Arc::clone(policy),
             denial,
         })?;
         let identity = naming
             .envelope
-            .admit(namespace, &facts, derivation)
+            .admit(namespace, facts, derivation)
             .map_err(|error| AttestError::NotAdmitted {
                 policy: Arc::clone(policy),
                 error,
@@ -163,9 +182,6 @@ impl Attestor {
         let can_reattest = generation.method.can_reattest();
         if !can_reattest {
             first_use(&identity, attempt)?;
-        }
-        if let Some(token) = token {
-            token.serve();
         }
 
         Ok(Step::Attested(Attestation {
@@ -222,6 +238,12 @@ impl Attestor {
             Verifier::Tokens(tokens) => tokens.followed_keys(),
             Verifier::Certificates(_) => BTreeMap::new(),
         }
+    }
+
+    /// How the log of its decisions goes, if they are recorded.
+    pub fn decision_log(&self) -> Option<DecisionLogStatus> {
+        let current = self.current.load();
+        Some(current.generation.decision_log()?.status())
     }
 
     /// The policy that names the subjects of `cluster` now.

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Attestors {
     path: PathBuf,
     sandbox: Sandbox,
+    recording: Recording,
     by_name: ArcSwap<BTreeMap<String, Arc<Attestor>>>,
     /// What was last read. Held while a reload is under way, so that an older
     /// file can't replace a newer one.
@@ -28,6 +29,13 @@ struct State {
     /// What the files held before they were read for the first time: a
     /// watcher that begins later looks for what changed since.
     at_first: Contents,
+}
+
+/// Whether the decision logs that a configuration asks for are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recording {
+    On,
+    Off,
 }
 
 /// What a reload put in place.
@@ -49,21 +57,36 @@ pub enum WatchEvent {
 }
 
 impl Attestors {
-    /// Reads the configuration at `path` and loads every policy it names.
+    /// Reads the configuration at `path`, loads every policy it names and
+    /// opens the decision logs it asks for.
     ///
     /// # Errors
     /// Every problem found, each with its place in the file.
     pub fn open(path: &Path, sandbox: Sandbox) -> Result<Self, Problems> {
+        Self::begin(path, sandbox, Recording::On)
+    }
+
+    /// The same, and no decision is recorded: to ask what would be decided,
+    /// beside the process that does decide.
+    ///
+    /// # Errors
+    /// As [`Attestors::open`].
+    pub fn open_unrecorded(path: &Path, sandbox: Sandbox) -> Result<Self, Problems> {
+        Self::begin(path, sandbox, Recording::Off)
+    }
+
+    fn begin(path: &Path, sandbox: Sandbox, recording: Recording) -> Result<Self, Problems> {
         // Read twice: the first time only says which files there are.
         let at_first = Contents::read(&Config::read(path)?.files);
         let config = Config::read(path)?;
-        let by_name = load(&config, &sandbox)?
+        let by_name = load(&config, &sandbox, recording)?
             .into_iter()
             .map(|(name, generation)| (name, Arc::new(Attestor::new(generation))))
             .collect();
         Ok(Self {
             path: path.to_owned(),
             sandbox,
+            recording,
             by_name: ArcSwap::from_pointee(by_name),
             state: Mutex::new(State {
                 files: config.files,
@@ -100,7 +123,7 @@ impl Attestors {
     pub fn reload(&self) -> Result<Reload, Problems> {
         let mut state = self.state();
         let candidate = Config::read(&self.path).and_then(|config| {
-            let generations = load(&config, &self.sandbox)?;
+            let generations = load(&config, &self.sandbox, self.recording)?;
             Ok((config, generations))
         });
         let (config, generations) = candidate.inspect_err(|problems| {
@@ -172,7 +195,13 @@ impl Attestors {
 }
 
 /// Loads every attestor, and finds the problems of all of them.
-fn load(config: &Config, sandbox: &Sandbox) -> Result<Vec<(String, Generation)>, Problems> {
+///
+/// Logs are opened when everything else is good: that is what writes.
+fn load(
+    config: &Config,
+    sandbox: &Sandbox,
+    recording: Recording,
+) -> Result<Vec<(String, Generation)>, Problems> {
     let load = |attestor: &AttestorConfig| -> Result<_, Problems> {
         let generation = Generation::load(config, attestor, sandbox)?;
         Ok((attestor.name.to_string(), generation))
@@ -187,6 +216,14 @@ fn load(config: &Config, sandbox: &Sandbox) -> Result<Vec<(String, Generation)>,
     }
     match all {
         Some(problems) => Err(problems),
-        None => Ok(good.into_iter().filter_map(Result::ok).collect()),
+        None => good
+            .into_iter()
+            .filter_map(Result::ok)
+            .zip(&config.attestors)
+            .map(|((name, generation), attestor)| match recording {
+                Recording::On => Ok((name, generation.open_decision_log(config, attestor)?)),
+                Recording::Off => Ok((name, generation)),
+            })
+            .collect(),
     }
 }

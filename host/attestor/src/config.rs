@@ -29,6 +29,7 @@ use crate::spiffe_id::TrustDomain;
 use document::Node;
 use nameplate_evidence::certificates::CertificateVerifier;
 use nameplate_evidence::{Cluster, Method};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -71,6 +72,17 @@ pub struct AttestorConfig {
     pub one_time_tokens: bool,
     /// Who is trusted to vouch for them.
     pub trust: TrustConfig,
+    /// Where its decisions are recorded, if they are.
+    pub decision_log: Option<DecisionLogConfig>,
+}
+
+/// Where decisions are recorded.
+#[derive(Clone, Debug)]
+pub struct DecisionLogConfig {
+    /// How.
+    pub options: nameplate_decisions::Options,
+    /// Where the file says so.
+    pub place: Option<Range<usize>>,
 }
 
 /// Who is trusted to vouch for peers.

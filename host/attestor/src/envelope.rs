@@ -8,6 +8,7 @@ use crate::namespace::Namespace;
 use crate::placeholder::{Pattern, PatternError};
 use crate::spiffe_id::{MAX_ID_BYTES, PathSegment, SpiffeId, SpiffeIdError};
 use nameplate_policy::{Derivation, Facts};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,7 +19,8 @@ const AGENT_PREFIX: [&str; 2] = ["spire", "agent"];
 ///
 /// The rules of the SPIFFE-ID standard hold in every envelope; the fields
 /// here narrow them further.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Envelope {
     /// Segments that a path must begin with. Placeholders stand for facts, so
     /// `{cluster}` keeps one cluster's policy out of another's names.
@@ -194,8 +196,23 @@ fn shown(text: &str) -> String {
 }
 
 /// A segment that a path must begin with: text with `{placeholders}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Leading(Pattern);
+
+impl From<Leading> for String {
+    fn from(leading: Leading) -> Self {
+        leading.to_string()
+    }
+}
+
+impl TryFrom<String> for Leading {
+    type Error = PatternError;
+
+    fn try_from(text: String) -> Result<Self, PatternError> {
+        text.parse()
+    }
+}
 
 impl FromStr for Leading {
     type Err = PatternError;

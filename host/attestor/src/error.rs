@@ -8,6 +8,7 @@
 use crate::envelope::AdmitError;
 use crate::first_use::{KnownAgentsError, UsedTokenError};
 use crate::naming::PolicyLabel;
+use nameplate_decisions::Unrecorded;
 use nameplate_evidence::EvidenceError;
 use nameplate_evidence::certificates::CertificateError;
 use nameplate_policy::{Denial, PolicyFault};
@@ -58,6 +59,9 @@ pub enum AttestError {
     /// It cannot be said whether there is such an agent.
     #[error("first use cannot be checked")]
     AgentsUnknown(#[source] KnownAgentsError),
+    /// There would be an identity, and no record of it.
+    #[error("the decision cannot be recorded")]
+    Unrecorded(#[source] Unrecorded),
 }
 
 /// Whose part a failure is.
@@ -88,7 +92,8 @@ impl AttestError {
             )
             | Self::NoRandomness
             | Self::TokenNotFresh(UsedTokenError::Full)
-            | Self::AgentsUnknown(_) => Failure::Fault,
+            | Self::AgentsUnknown(_)
+            | Self::Unrecorded(_) => Failure::Fault,
             Self::Rejected(_)
             | Self::TokenNotFresh(UsedTokenError::Used | UsedTokenError::Endless)
             | Self::AlreadyAttested => Failure::Rejected,
@@ -110,6 +115,7 @@ impl AttestError {
             Self::TokenNotFresh(UsedTokenError::Endless) => "token_endless",
             Self::AlreadyAttested => "agent_already_attested",
             Self::AgentsUnknown(_) => "known_agents_unavailable",
+            Self::Unrecorded(_) => "decision_log_unavailable",
         }
     }
 
@@ -122,7 +128,8 @@ impl AttestError {
             ) => source.is_transient(),
             Self::Rejected(EvidenceError::Bundle { .. })
             | Self::TokenNotFresh(UsedTokenError::Full)
-            | Self::AgentsUnknown(_) => true,
+            | Self::AgentsUnknown(_)
+            | Self::Unrecorded(_) => true,
             Self::Rejected(_)
             | Self::NoRandomness
             | Self::TokenNotFresh(UsedTokenError::Used | UsedTokenError::Endless)
@@ -130,6 +137,25 @@ impl AttestError {
             | Self::Denied { .. }
             | Self::PolicyFailed { .. }
             | Self::NotAdmitted { .. } => false,
+        }
+    }
+
+    /// The cluster that the peer named, where the failure knows it.
+    pub fn cluster(&self) -> Option<String> {
+        match self {
+            Self::Rejected(
+                EvidenceError::Token { cluster, .. } | EvidenceError::Api { cluster, .. },
+            ) => Some(cluster.clone()),
+            Self::Rejected(EvidenceError::UnknownCluster { cluster }) => Some(cluster.to_string()),
+            Self::Rejected(_)
+            | Self::Denied { .. }
+            | Self::PolicyFailed { .. }
+            | Self::NotAdmitted { .. }
+            | Self::NoRandomness
+            | Self::TokenNotFresh(_)
+            | Self::AlreadyAttested
+            | Self::AgentsUnknown(_)
+            | Self::Unrecorded(_) => None,
         }
     }
 

@@ -3,6 +3,8 @@
 use crate::config::{AttestorConfig, Config, NamingConfig, Problem, Problems, TrustConfig};
 use crate::namespace::Namespace;
 use crate::naming::{Naming, NamingError};
+use crate::record::Records;
+use nameplate_decisions::DecisionLog;
 use nameplate_evidence::{Method, TokenVerifier, Verifier};
 use nameplate_policy::{LoadError, PolicyRequest, PolicySource, Sandbox};
 use std::collections::HashMap;
@@ -21,6 +23,7 @@ pub struct Generation {
     pub(crate) by_cluster: HashMap<String, Arc<Naming>>,
     pub(crate) method: Method,
     pub(crate) one_time_tokens: bool,
+    pub(crate) records: Option<Records>,
 }
 
 impl Generation {
@@ -37,6 +40,7 @@ impl Generation {
             naming: Arc::new(naming),
             by_cluster: HashMap::new(),
             one_time_tokens: false,
+            records: None,
         }
     }
 
@@ -60,6 +64,47 @@ impl Generation {
     pub fn with_cluster(mut self, cluster: impl Into<String>, naming: Naming) -> Self {
         self.by_cluster.insert(cluster.into(), Arc::new(naming));
         self
+    }
+
+    /// The same, every attestation recorded in `log`. To be said last: what is
+    /// recorded is how things are now.
+    #[must_use]
+    pub fn recorded_in(mut self, log: DecisionLog) -> Self {
+        self.records = Some(Records::of(&self, log));
+        self
+    }
+
+    /// Whether its attestations are recorded.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.records.is_some()
+    }
+
+    /// Where its attestations are recorded, if they are.
+    pub fn decision_log(&self) -> Option<&DecisionLog> {
+        self.records.as_ref().map(|records| &records.log)
+    }
+
+    /// Opens the decision log that the attestor's configuration asks for, if
+    /// it does. Apart from [`Generation::load`], which writes nothing.
+    ///
+    /// # Errors
+    /// One problem, at the place that asks for it.
+    pub fn open_decision_log(
+        self,
+        config: &Config,
+        attestor: &AttestorConfig,
+    ) -> Result<Self, Problems> {
+        let Some(wanted) = &attestor.decision_log else {
+            return Ok(self);
+        };
+        match DecisionLog::open(wanted.options.clone()) {
+            Ok(log) => Ok(self.recorded_in(log)),
+            Err(error) => {
+                let message = format!("no decision log: {}", crate::error::chain(&error));
+                let problem = Problem::error(wanted.place.clone(), message);
+                Err(config.source.problems(vec![problem]))
+            }
+        }
     }
 
     /// The space that its identities lie in.
@@ -117,6 +162,7 @@ impl Generation {
                 by_cluster,
                 method: attestor.method,
                 one_time_tokens: attestor.one_time_tokens,
+                records: None,
             }),
             _ => {
                 let mut problems = config.source.problems(problems);

@@ -94,11 +94,13 @@ mod identity;
 mod namespace;
 mod naming;
 mod placeholder;
+mod record;
 mod spiffe_id;
 mod step;
 mod subject_key;
 mod token_method;
 
+pub use nameplate_decisions as decisions;
 pub use nameplate_evidence as evidence;
 pub use nameplate_kubernetes as kubernetes;
 pub use nameplate_policy as policy;

@@ -9,6 +9,7 @@
 //! | why does this machine have this name? | [`Explanation`] |
 //! | what would another policy change, and for whom? | [`Comparison`] |
 //! | do two subjects bear one ID? | [`Collisions`], [`Sightings`] |
+//! | does what was recorded come out the same again? | [`Replay`] |
 //!
 //! Facts to ask about come from a [`Source`]: cases, a decision log, or facts
 //! made of given ones.
@@ -19,6 +20,7 @@ mod edits;
 mod explanation;
 mod generator;
 mod names;
+mod replay;
 mod rounds;
 pub(crate) mod samples;
 mod settings;
@@ -34,5 +36,6 @@ pub use explanation::{
 };
 pub use generator::Generator;
 pub use names::Names;
+pub use replay::{Came, Divergence, Replay, ReplayProgress, Replayed, Replayer, Unreplayable};
 pub use sightings::{Sight, Sightings};
 pub use source::{Described, FactsOfSource, LogFacts, Source};

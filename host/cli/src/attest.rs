@@ -112,7 +112,8 @@ impl Given<'_> {
 /// # Errors
 /// Why there is no identity.
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
-    let attestors = Attestors::open(&arguments.config, Sandbox::new()?).map_err(Failure::Config)?;
+    let attestors =
+        Attestors::open_unrecorded(&arguments.config, Sandbox::new()?).map_err(Failure::Config)?;
     warn(&attestors);
     let attestor = chosen(&attestors, arguments.attestor.as_deref())?;
     let attempt = Attempt::at(arguments.now.unwrap_or_else(SystemTime::now));

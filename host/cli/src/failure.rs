@@ -153,7 +153,7 @@ impl Failure {
         };
         match self {
             Self::Attest { error, cluster } => {
-                if let Some(cluster) = cluster_of(error).or(cluster.clone()) {
+                if let Some(cluster) = error.cluster().or(cluster.clone()) {
                     put("cluster", Value::from(cluster));
                 }
                 if let Some(policy) = policy_of(error) {
@@ -188,7 +188,7 @@ impl Failure {
             Self::Attest { error, cluster } => {
                 writeln!(err, "{BAD}{}{BAD:#}", printable(&self.message()))?;
                 detail(err, "check", self.reason())?;
-                if let Some(cluster) = cluster_of(error).or(cluster.clone()) {
+                if let Some(cluster) = error.cluster().or(cluster.clone()) {
                     detail(err, "cluster", &printable(&cluster))?;
                 }
                 if let Some(policy) = policy_of(error) {
@@ -227,32 +227,14 @@ pub(crate) fn plural(count: usize, noun: &str) -> String {
     }
 }
 
-fn cluster_of(error: &AttestError) -> Option<String> {
-    match error {
-        AttestError::Rejected(
-            EvidenceError::Token { cluster, .. } | EvidenceError::Api { cluster, .. },
-        ) => Some(cluster.clone()),
-        AttestError::Rejected(EvidenceError::UnknownCluster { cluster }) => {
-            Some(cluster.to_string())
-        }
-        AttestError::Rejected(_)
-        | AttestError::Denied { .. }
-        | AttestError::PolicyFailed { .. }
-        | AttestError::NotAdmitted { .. }
-        | AttestError::NoRandomness
-        | AttestError::TokenNotFresh(_)
-        | AttestError::AlreadyAttested
-        | AttestError::AgentsUnknown(_) => None,
-    }
-}
-
 fn policy_of(error: &AttestError) -> Option<&PolicyLabel> {
     match error {
         AttestError::Rejected(_)
         | AttestError::NoRandomness
         | AttestError::TokenNotFresh(_)
         | AttestError::AlreadyAttested
-        | AttestError::AgentsUnknown(_) => None,
+        | AttestError::AgentsUnknown(_)
+        | AttestError::Unrecorded(_) => None,
         AttestError::Denied { policy, .. }
         | AttestError::PolicyFailed { policy, .. }
         | AttestError::NotAdmitted { policy, .. } => Some(policy),
@@ -276,6 +258,7 @@ fn whose(error: &AttestError) -> &'static str {
         }) => "the server's: it does not say where the peer is",
         AttestError::NoRandomness => "this machine's: it has no random bytes",
         AttestError::Rejected(_) => "the peer's: what it sent does not prove what it claims",
+        AttestError::Unrecorded(_) => "the operator's: the decision log cannot be written",
         AttestError::TokenNotFresh(UsedTokenError::Full) | AttestError::AgentsUnknown(_) => {
             "nobody's yet: first use cannot be checked now"
         }

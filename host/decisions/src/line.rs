@@ -77,8 +77,6 @@ pub struct NamingRecord {
     pub attestor: Arc<str>,
     /// Trust domain of its identities.
     pub trust_domain: String,
-    /// Number of its generation, since the process began.
-    pub generation: u64,
     /// The policy.
     pub policy: PolicyRecord,
     /// Its settings: a JSON object.

@@ -29,7 +29,7 @@ pub struct DecisionLog(Arc<Handle>);
 
 struct Handle {
     shared: Arc<Shared>,
-    writer: Option<JoinHandle<()>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What the writer shares with those who attest.
@@ -89,7 +89,7 @@ impl DecisionLog {
             .map_err(OpenError::NoThread)?;
         let handle = Arc::new(Handle {
             shared,
-            writer: Some(writer),
+            writer: Mutex::new(Some(writer)),
         });
         open.push((directory, Arc::downgrade(&handle)));
         Ok(Self(handle))
@@ -108,6 +108,16 @@ impl DecisionLog {
             OnError::Refuse => recorded,
             // Counted, and told of in the log once that can be written.
             OnError::Drop => Ok(()),
+        }
+    }
+
+    /// Ends every log that this process writes: what waits is written, and
+    /// nothing is recorded after it. For a process that ends without dropping
+    /// what it has.
+    pub fn end_all() {
+        let open = std::mem::take(&mut *open_logs());
+        for handle in open.iter().filter_map(|(_, log)| log.upgrade()) {
+            handle.end();
         }
     }
 
@@ -149,13 +159,20 @@ impl Shared {
     }
 }
 
-impl Drop for Handle {
-    fn drop(&mut self) {
+impl Handle {
+    fn end(&self) {
         self.shared.queue.close();
-        if let Some(writer) = self.writer.take() {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(writer) = writer.take() {
             // Nobody is left to tell of a panic there.
             writer.join().ok();
         }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

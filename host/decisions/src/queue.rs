@@ -91,11 +91,12 @@ pub(crate) struct Taken {
 }
 
 impl Queue {
-    /// Adds an entry, unless `most` wait already; whether it was added.
+    /// Adds an entry, unless `most` wait already or nobody will write it any
+    /// more; whether it was added.
     pub(crate) fn add(&self, waiting: Waiting, most: usize) -> bool {
         let urgent = waiting.receipt.is_some();
         let mut list = self.list();
-        if list.waiting.len() >= most {
+        if list.waiting.len() >= most || list.closing {
             list.lost.queue_full = list.lost.queue_full.saturating_add(1);
             return false;
         }

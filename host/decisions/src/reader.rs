@@ -48,7 +48,8 @@ pub struct Recorded {
     pub time: SystemTime,
     /// How it ended.
     pub decision: Box<Decision>,
-    /// How its subject was named; none where no policy was asked.
+    /// How its subject was named; none where no policy was asked, or where
+    /// the line that says so is broken.
     pub naming: Option<Arc<NamingRecord>>,
 }
 
@@ -76,6 +77,8 @@ struct Segment {
     /// A line that was read too early, to find out where one ends.
     ahead: Option<Vec<u8>>,
     begun: bool,
+    /// Whether a line could not be read: later ones may refer to it.
+    unread: bool,
     namings: HashMap<u64, Arc<NamingRecord>>,
 }
 
@@ -278,13 +281,15 @@ impl Reader {
                 Ok(Event::Naming(naming))
             }
             Event::Decision { decision, .. } => {
-                let naming = decision
-                    .naming
-                    .map(|number| {
-                        let known = segment.namings.get(&number).cloned();
-                        known.ok_or(LineFault::NamingUnknown(number))
-                    })
-                    .transpose()?;
+                let naming = decision.naming.map(|number| {
+                    let known = segment.namings.get(&number).cloned();
+                    known.ok_or(LineFault::NamingUnknown(number))
+                });
+                let naming = match naming.transpose() {
+                    // That line's own fault has been told.
+                    Err(_) if segment.unread => None,
+                    naming => naming?,
+                };
                 Ok(Event::Decision { decision, naming })
             }
             event @ (Event::Gap(_)
@@ -343,6 +348,9 @@ impl Iterator for Reader {
                 drop(followed);
             }
             None => {
+                if let Some(segment) = &mut self.current {
+                    segment.unread = true;
+                }
                 self.heads = unexplained
                     .map(|Frame { stated, found }| vec![stated, found])
                     .unwrap_or_default();
@@ -384,6 +392,7 @@ impl Segment {
                 offset: 0,
                 ahead: None,
                 begun: false,
+                unread: false,
                 namings: HashMap::new(),
             }),
             Err(source) => Err(ReadError::Unreadable { path, source }),

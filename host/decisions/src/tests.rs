@@ -18,11 +18,10 @@ fn facts() -> Facts {
     serde_json::from_str(FACTS).unwrap()
 }
 
-fn naming(generation: u64) -> Arc<NamingRecord> {
+fn naming() -> Arc<NamingRecord> {
     Arc::new(NamingRecord {
         attestor: "k8s_sat".into(),
         trust_domain: "example.org".to_owned(),
-        generation,
         policy: PolicyRecord {
             name: "uuid".to_owned(),
             version: None,
@@ -82,7 +81,7 @@ fn rejection() -> Entry {
             reason: Some(Cow::Borrowed("token_expired")),
             detail: Some("evidence rejected: token expired 312 s ago".to_owned()),
             spiffe_id: None,
-            ..entry(0, &naming(1)).decision
+            ..entry(0, &naming()).decision
         },
         naming: None,
     }
@@ -98,7 +97,7 @@ fn options(directory: &Path) -> Options {
 /// Writes `count` decisions by `options`, and closes the log.
 fn write(options: Options, count: u64) {
     let log = DecisionLog::open(options).unwrap();
-    let naming = naming(1);
+    let naming = naming();
     for number in 1..=count {
         log.record(entry(number, &naming)).unwrap();
     }
@@ -109,7 +108,7 @@ fn verify(path: &Path) -> Verification {
 }
 
 fn segments(directory: &Path) -> Vec<PathBuf> {
-    crate::segment::list(directory).unwrap()
+    segment::list(directory).unwrap()
 }
 
 fn lines(directory: &Path) -> Vec<Line> {

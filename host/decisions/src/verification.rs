@@ -41,6 +41,8 @@ pub struct Verification {
     pub kept: u64,
     /// Checkpoints kept elsewhere of lines from before the first.
     pub kept_before: u64,
+    /// Whether what is wrong is before the first line that holds.
+    begins_broken: bool,
     /// What is wrong, in the order of the log; at most 100 of them.
     pub faults: Vec<VerifyFault>,
     /// How much is wrong, listed or not.
@@ -153,6 +155,7 @@ impl Verification {
                 }
                 Err(error) => {
                     before = None;
+                    verification.begins_broken |= begins.is_none();
                     verification.fault(error);
                 }
             }
@@ -265,6 +268,7 @@ impl Verification {
     fn ends(&mut self, begins: Option<Place>, kept: BTreeMap<u64, Checkpoint>, whole: bool) {
         if let (Some(place), Some(first)) = (begins, self.first)
             && whole
+            && !self.begins_broken
             && first > self.retired_through.saturating_add(1)
         {
             self.fault(VerifyFault::BeginningMissing { place, first });

@@ -170,6 +170,8 @@ impl Writer {
                 }
             }
             self.shared.status.recorded(count);
+            // Between batches too: a long queue is no reason to put it off.
+            self.keep_up(false)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::facts::Facts;
 use crate::instance::{Instance, Prepared, contained};
 use crate::limits::Limits;
 use crate::manifest::Manifest;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{EngineIdentity, Sandbox};
 use crate::snapshot::{self, Attempt};
 use crate::source::PolicySource;
 use crate::structure;
@@ -32,6 +32,7 @@ pub struct Policy {
     interface: Interface,
     limits: Limits,
     component_bytes: usize,
+    engine: EngineIdentity,
 }
 
 /// Where an instance starts.
@@ -114,6 +115,7 @@ impl Policy {
             interface,
             limits: limits.clone(),
             component_bytes: bytes.len(),
+            engine: sandbox.identity(),
         })
     }
 
@@ -144,6 +146,16 @@ impl Policy {
     /// Digest of the settings, as JSON text without white space.
     pub fn settings_digest(&self) -> Digest {
         self.settings_digest
+    }
+
+    /// The settings, as JSON text without white space.
+    pub fn settings(&self) -> &str {
+        &self.settings
+    }
+
+    /// What runs it.
+    pub fn engine(&self) -> &EngineIdentity {
+        &self.engine
     }
 
     /// What the component says about itself.

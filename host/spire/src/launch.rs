@@ -21,6 +21,7 @@ use crate::proto::plugin::grpc_stdio_server::GrpcStdioServer;
 use crate::serving::Serving;
 use broker::{Broker, Controller, Stdio};
 use nameplate_attestor::chain;
+use nameplate_attestor::decisions::DecisionLog;
 use nameplate_attestor::evidence::Method;
 use nameplate_attestor::policy::Sandbox;
 use socket::Socket;
@@ -174,6 +175,8 @@ fn launch(plugin: Plugin) -> Result<(), LaunchError> {
     let outcome = runtime.block_on(run(part));
     // An attestation that is at work does not hold the process.
     runtime.shutdown_background();
+    // Nor is what it was told dropped, but what was decided is written.
+    DecisionLog::end_all();
     outcome
 }
 

@@ -102,7 +102,9 @@ impl Serving {
         if state.number != number {
             return files.to_vec();
         }
-        let loaded = self.current(data).and_then(|data| self.load(&data));
+        let loaded = self
+            .current(data)
+            .and_then(|data| self.load_to_serve(&data));
         match loaded {
             Ok((config, generation)) => {
                 let policy = generation.naming(None).label().to_string();
@@ -179,6 +181,15 @@ impl Serving {
         number
     }
 
+    /// Loads it, and opens the decision log that it asks for.
+    fn load_to_serve(&self, data: &PluginData) -> Result<(Config, Generation), Problems> {
+        let (config, mut generation) = self.load(data)?;
+        if let Some(attestor) = config.attestors.first() {
+            generation = generation.open_decision_log(&config, attestor)?;
+        }
+        Ok((config, generation))
+    }
+
     fn load(&self, data: &PluginData) -> Result<(Config, Generation), Problems> {
         let config = config(data)?;
         let Some(attestor) = config.attestors.first() else {
@@ -218,7 +229,7 @@ impl Configured for Serving {
             Err(problems) => return Err(rendered(&problems)),
         };
         let watcher = self.watch(number, data.clone(), files);
-        let (config, generation) = match self.load(&data) {
+        let (config, generation) = match self.load_to_serve(&data) {
             Ok(loaded) => loaded,
             Err(problems) => {
                 drop(state);

@@ -9,6 +9,7 @@ mod agent;
 mod attestor;
 mod certificates;
 mod cluster;
+mod decision_log;
 mod envelope;
 mod limits;
 mod policy;
@@ -141,5 +142,7 @@ fn attestors(
         .iter()
         .map(|entry| attestor::attestor(table.reading(), entry, None, trust_domain))
         .collect();
-    attestors.into_iter().collect()
+    let attestors: Vec<_> = attestors.into_iter().collect::<Option<_>>()?;
+    decision_log::agree(table.reading(), &attestors);
+    Some(attestors)
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 fn what_was_decided_reads_back() {
     let dir = tempfile::tempdir().unwrap();
     let log = DecisionLog::open(options(dir.path())).unwrap();
-    let naming = naming(1);
+    let naming = naming();
     log.record(entry(1, &naming)).unwrap();
     log.record(rejection()).unwrap();
     log.record(entry(2, &naming)).unwrap();
@@ -143,10 +143,10 @@ MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
 /// A queue that nobody empties: the writer of this log has not begun.
 #[test]
 fn a_full_queue_takes_no_more_and_counts() {
-    let queue = crate::queue::Queue::default();
-    let naming = naming(1);
+    let queue = queue::Queue::default();
+    let naming = naming();
     let add = |number| {
-        let waiting = crate::queue::Waiting {
+        let waiting = queue::Waiting {
             entry: entry(number, &naming),
             receipt: None,
         };

@@ -2,6 +2,7 @@
 
 use super::certificates;
 use super::cluster;
+use super::decision_log;
 use super::policy::naming;
 use super::reading::Reading;
 use super::table::{self, TableReader};
@@ -101,12 +102,14 @@ pub(super) fn attestor(
                 clusters(table, method, &naming, least_id_bytes).map(TrustConfig::Clusters),
             ),
         };
+        let decision_log = decision_log::decision_log(table);
         Some(AttestorConfig {
             name: name?,
             method,
             naming,
             one_time_tokens,
             trust: trust?,
+            decision_log,
         })
     })
     .flatten()

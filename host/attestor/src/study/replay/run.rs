@@ -1,0 +1,189 @@
+//! A whole log, made again on every core.
+
+use super::{Divergence, Replayed, Replayer, Unreplayable};
+use nameplate_decisions::{ReadError, Reader, Recorded};
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// Decisions that go from thread to thread at once.
+const CHUNK: usize = 256;
+
+/// Most reasons for not being replayable that are listed.
+const MAX_REASONS: usize = 16;
+
+/// What came of a whole log.
+#[derive(Debug, Default)]
+pub struct Replay {
+    /// Decisions that came out as they are recorded.
+    pub same: u64,
+    /// Decisions that came out otherwise.
+    pub diverged: u64,
+    /// Decisions of which nothing can be said, because facts were left out.
+    pub redacted: u64,
+    /// Decisions that no policy was asked for.
+    pub not_asked: u64,
+    /// Decisions that cannot be made again.
+    pub unreplayable: u64,
+    /// Why not, and how often; the first few reasons.
+    pub reasons: BTreeMap<Unreplayable, u64>,
+    /// Lines that are not what was written.
+    pub broken: u64,
+    /// The first of them.
+    pub first_broken: Option<ReadError>,
+}
+
+/// How far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplayProgress {
+    /// Decisions behind it.
+    pub decisions: u64,
+    /// Bytes of the log behind it.
+    pub bytes: u64,
+    /// Bytes of the log.
+    pub of_bytes: u64,
+}
+
+/// Some decisions on their way.
+struct Chunk<T> {
+    number: u64,
+    bytes: u64,
+    items: Vec<T>,
+}
+
+impl Replay {
+    /// Whether everything that can be made again came out the same, and
+    /// nothing is broken or missing.
+    pub fn holds(&self) -> bool {
+        self.diverged == 0 && self.unreplayable == 0 && self.broken == 0
+    }
+
+    /// Decisions of the log.
+    pub fn decisions(&self) -> u64 {
+        self.same + self.diverged + self.redacted + self.not_asked + self.unreplayable
+    }
+
+    /// Makes every decision of a log again, on `threads` threads. Whatever
+    /// came out otherwise is handed to `diverged`, in the order of the log.
+    ///
+    /// Memory does not grow with the log.
+    pub fn of(
+        replayer: &Replayer,
+        log: Reader,
+        threads: NonZeroUsize,
+        mut diverged: impl FnMut(&Divergence),
+        mut progress: impl FnMut(ReplayProgress),
+    ) -> Self {
+        let of_bytes = log.bytes();
+        let mut replay = Self::default();
+        let (read, to_do) = sync_channel(threads.get() * 2);
+        let (made, done) = sync_channel(threads.get() * 2);
+        let to_do = Mutex::new(to_do);
+        thread::scope(|scope| {
+            scope.spawn(|| read_all(log, read));
+            for _ in 0..threads.get() {
+                let (made, to_do) = (made.clone(), &to_do);
+                scope.spawn(move || work(replayer, to_do, &made));
+            }
+            // Ends with the last worker.
+            drop(made);
+            let mut waiting = BTreeMap::new();
+            let mut next = 0;
+            for chunk in done {
+                waiting.insert(chunk.number, chunk);
+                while let Some(Chunk { bytes, items, .. }) = waiting.remove(&next) {
+                    next += 1;
+                    for item in items {
+                        replay.count(item, &mut diverged);
+                    }
+                    progress(ReplayProgress {
+                        decisions: replay.decisions(),
+                        bytes,
+                        of_bytes,
+                    });
+                }
+            }
+        });
+        replay
+    }
+
+    fn count(&mut self, item: Result<Replayed, ReadError>, diverged: &mut impl FnMut(&Divergence)) {
+        match item {
+            Ok(Replayed::Same) => self.same += 1,
+            Ok(Replayed::NotAsked) => self.not_asked += 1,
+            Ok(Replayed::Redacted(_)) => self.redacted += 1,
+            Ok(Replayed::Diverged(divergence)) => {
+                self.diverged += 1;
+                diverged(&divergence);
+            }
+            Ok(Replayed::Unreplayable(why)) => {
+                self.unreplayable += 1;
+                if self.reasons.len() < MAX_REASONS || self.reasons.contains_key(&why) {
+                    *self.reasons.entry(why).or_default() += 1;
+                }
+            }
+            Err(error) => {
+                self.broken += 1;
+                self.first_broken.get_or_insert(error);
+            }
+        }
+    }
+}
+
+/// Reads until the log ends or nobody takes any more.
+fn read_all(mut log: Reader, read: SyncSender<Chunk<Result<Recorded, ReadError>>>) {
+    let mut items = Vec::with_capacity(CHUNK);
+    let mut number = 0;
+    loop {
+        let line = log.next();
+        let ended = line.is_none();
+        let item = line.and_then(|line| line.map(|line| line.into_decision()).transpose());
+        items.extend(item);
+        if items.len() == CHUNK || ended {
+            let chunk = Chunk {
+                number,
+                bytes: log.bytes_read(),
+                items: std::mem::replace(&mut items, Vec::with_capacity(CHUNK)),
+            };
+            number += 1;
+            if read.send(chunk).is_err() || ended {
+                return;
+            }
+        }
+    }
+}
+
+fn work(
+    replayer: &Replayer,
+    to_do: &Mutex<Receiver<Chunk<Result<Recorded, ReadError>>>>,
+    made: &SyncSender<Chunk<Result<Replayed, ReadError>>>,
+) {
+    loop {
+        let next = {
+            let to_do = to_do.lock().unwrap_or_else(PoisonError::into_inner);
+            to_do.recv()
+        };
+        let Ok(Chunk {
+            number,
+            bytes,
+            items,
+        }) = next
+        else {
+            return;
+        };
+        let items = items
+            .into_iter()
+            .map(|recorded| Ok(replayer.replay(&recorded?)))
+            .collect();
+        let sent = made.send(Chunk {
+            number,
+            bytes,
+            items,
+        });
+        if sent.is_err() {
+            return;
+        }
+    }
+}
