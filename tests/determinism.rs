@@ -7,12 +7,13 @@
 
 use nameplate_attestor::cases;
 use nameplate_policy::{
-    BUILTINS, Facts, Policy, PolicyRequest, PolicySource, Sandbox, Start, Trial, TrialAnswer,
-    Verdict,
+    BUILTINS, Backend, Facts, Policy, PolicyRequest, PolicySource, Sandbox, Start, Trial,
+    TrialAnswer, Verdict,
 };
-use nameplate_tests::{facts, guest, patient};
+use nameplate_tests::{facts, golden, guest, path, patient};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::thread;
 
 const RUNS: usize = 1_000;
@@ -133,6 +134,71 @@ fn a_policy_whose_state_cannot_be_kept_answers_the_same() {
     for _ in 0..RUNS {
         assert_eq!(unkept.derive(&facts::bound()).as_ref(), Ok(&expected));
     }
+}
+
+/// What each policy that ships and each guest says to each question, and what
+/// it costs: a line for each.
+fn transcript(backend: Backend) -> String {
+    let sandbox = Sandbox::on(backend).unwrap();
+    let ours = || [facts::bound(), facts::bare(), facts::certificate()];
+    let mut lines = String::new();
+    for builtin in BUILTINS {
+        let trial = Trial::new(&sandbox, builtin.component, &patient()).unwrap();
+        let manifest = nameplate_policy::Manifest::read(builtin.component);
+        let cases = cases::embedded(&manifest).unwrap();
+        let cases = cases.into_iter().map(|case| (case.settings, case.facts));
+        let ours = ours().map(|facts| (settings(builtin.name), facts));
+        for (number, (settings, facts)) in cases.chain(ours).enumerate() {
+            let answer = shown(trial.ask(&settings, &facts));
+            writeln!(lines, "{} {number}: {answer}", builtin.name).unwrap();
+        }
+    }
+    for guest in guest::files() {
+        let Ok(trial) = Trial::new(&sandbox, &guest.bytes, &patient()) else {
+            continue;
+        };
+        for (number, facts) in ours().into_iter().enumerate() {
+            let answer = shown(trial.ask(&json!({}), &facts));
+            writeln!(lines, "guest {} {number}: {answer}", guest.name).unwrap();
+        }
+    }
+    lines
+}
+
+fn shown(answer: TrialAnswer) -> String {
+    match answer {
+        TrialAnswer::Verdict(Verdict { answer, fuel }) => match answer {
+            Ok(derivation) => {
+                // Some guests answer with a thousand selectors.
+                let whole = serde_json::to_string(&derivation).unwrap();
+                let digest = nameplate_policy::Digest::of(whole.as_bytes());
+                format!("{fuel} fuel, {} {digest}", derivation.path.join("/"))
+            }
+            Err(denial) => format!("{fuel} fuel, denied ({}): {}", denial.code, denial.detail),
+        },
+        TrialAnswer::SettingsRefused(problems) => format!("{} problems", problems.len()),
+        TrialAnswer::Fault(fault) => fault.reason().to_owned(),
+    }
+}
+
+/// The file was written by a debug build, and holds in every other: fuel
+/// belongs to the component and not to how the host was compiled.
+#[test]
+fn answers_and_fuel_are_those_of_every_build() {
+    golden::compare(&path("fuel.txt"), &transcript(Backend::Native)).unwrap();
+}
+
+/// Machine code and interpreter are two programs; they agree on every word.
+#[test]
+fn the_interpreter_gives_the_same_answers_and_fuel() {
+    let (native, interpreted) = (
+        transcript(Backend::Native),
+        transcript(Backend::Interpreter),
+    );
+    for (native, interpreted) in native.lines().zip(interpreted.lines()) {
+        assert_eq!(native, interpreted);
+    }
+    assert_eq!(native.len(), interpreted.len());
 }
 
 /// Facts go in and out unchanged: what a policy answers with is what was proven.

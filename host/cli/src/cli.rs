@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::report::{Exit, Output};
-use crate::{attest, completions, config, demo, inspect, policy, spire, torture};
+use crate::{attest, completions, config, demo, inspect, log, policy, spire, torture};
 use clap::{Parser, Subcommand};
 
 /// Gives machines their SPIFFE IDs.
@@ -55,6 +55,8 @@ enum Command {
     #[command(subcommand)]
     Policy(policy::Command),
     #[command(subcommand)]
+    Log(log::Command),
+    #[command(subcommand)]
     Spire(spire::Command),
     Torture(torture::Arguments),
     Completions(completions::Arguments),
@@ -73,6 +75,7 @@ impl Cli {
             Command::Inspect(command) => command.run(output),
             Command::Config(command) => command.run(output),
             Command::Policy(command) => command.run(output),
+            Command::Log(command) => command.run(output),
             Command::Spire(command) => command.run(output),
             Command::Torture(arguments) => torture::run(&arguments, output),
             Command::Completions(arguments) => completions::run(&arguments, output),

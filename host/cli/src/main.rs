@@ -12,6 +12,7 @@ mod demo;
 mod failure;
 mod input;
 mod inspect;
+mod log;
 mod policy;
 mod report;
 mod spire;

@@ -40,6 +40,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn new(options: Options) -> Self {
+        Self {
+            queue: Queue::default(),
+            status: Counters::default(),
+            options: Mutex::new(Arc::new(options)),
+        }
+    }
+
     pub(crate) fn options(&self) -> Arc<Options> {
         Arc::clone(&self.options.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -72,12 +80,8 @@ impl DecisionLog {
         }
         let lock = opening::lock(&options.directory)?;
         let end = opening::end(&options.directory)?;
-        let options = Arc::new(options);
-        let shared = Arc::new(Shared {
-            queue: Queue::default(),
-            status: Counters::default(),
-            options: Mutex::new(Arc::clone(&options)),
-        });
+        let shared = Arc::new(Shared::new(options));
+        let options = shared.options();
         let writer = Writer::begin(Arc::clone(&shared), Arc::clone(&options), lock, key, end)
             .map_err(|source| OpenError::Unwritable {
                 path: options.directory.clone(),

@@ -18,7 +18,7 @@ fn facts() -> Facts {
     serde_json::from_str(FACTS).unwrap()
 }
 
-fn naming() -> Arc<NamingRecord> {
+pub(crate) fn naming() -> Arc<NamingRecord> {
     Arc::new(NamingRecord {
         attestor: "k8s_sat".into(),
         trust_domain: "example.org".to_owned(),
@@ -43,7 +43,7 @@ fn at(number: u64) -> SystemTime {
 }
 
 /// A decision that says which it is.
-fn entry(number: u64, naming: &Arc<NamingRecord>) -> Entry {
+pub(crate) fn entry(number: u64, naming: &Arc<NamingRecord>) -> Entry {
     let id = format!("spiffe://example.org/spire/agent/k8s_sat/production/{number}");
     Entry {
         time: at(number),
@@ -103,7 +103,7 @@ fn write(options: Options, count: u64) {
     }
 }
 
-fn verify(path: &Path) -> Verification {
+pub(crate) fn verify(path: &Path) -> Verification {
     Verification::of(path, Vec::new(), None, |_, _| {}).unwrap()
 }
 

@@ -398,3 +398,6 @@ fn append_line(path: &Path, checkpoint: &Checkpoint) -> io::Result<()> {
     file.write_all(&line)?;
     file.sync_data()
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,7 @@ pub use manifest::{
     CASES_SECTION, DENIALS_SECTION, Manifest, SETTINGS_SCHEMA_SECTION, SUBJECT_KEYS_SECTION,
 };
 pub use policy::{Policy, PolicyRequest, Start};
-pub use sandbox::{EngineIdentity, Sandbox, SandboxError};
+pub use sandbox::{Backend, EngineIdentity, Sandbox, SandboxError};
 pub use source::PolicySource;
 pub use structure::StructureError;
 pub use trial::{Trial, TrialAnswer};

@@ -17,7 +17,19 @@ use wasmtime::{Config, Engine, EngineWeak};
 #[derive(Clone)]
 pub struct Sandbox(Arc<Inner>);
 
+/// What runs a policy: answers and fuel are the same by either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// Machine code that Cranelift made. What serves.
+    #[default]
+    Native,
+    /// Pulley, wasmtime's interpreter: some ten times slower, and another
+    /// program's word for what a policy answers.
+    Interpreter,
+}
+
 struct Inner {
+    backend: Backend,
     /// The stack bound is a property of an engine, so each distinct
     /// [`Limits::stack_bytes`] has its own. Policies never cross engines.
     engines: Arc<Mutex<BTreeMap<usize, Engine>>>,
@@ -30,6 +42,14 @@ impl Sandbox {
     /// # Errors
     /// [`SandboxError`] when the system gives no thread for the epoch clock.
     pub fn new() -> Result<Self, SandboxError> {
+        Self::on(Backend::Native)
+    }
+
+    /// Starts a sandbox whose policies run on `backend`.
+    ///
+    /// # Errors
+    /// As [`Sandbox::new`].
+    pub fn on(backend: Backend) -> Result<Self, SandboxError> {
         let engines = Arc::new(Mutex::new(BTreeMap::new()));
         // The ticker runs for as long as somebody else holds `alive`.
         let alive = Arc::new(());
@@ -51,12 +71,14 @@ impl Sandbox {
                 .map_err(SandboxError)?
         };
         Ok(Self(Arc::new(Inner {
+            backend,
             engines,
             ticker: Some((ticker, alive)),
         })))
     }
 
-    /// Which engine decides here. Fuel can be compared where it is equal.
+    /// Which engine decides here. Fuel can be compared where it is equal, by
+    /// whichever [`Backend`].
     pub fn identity(&self) -> EngineIdentity {
         EngineIdentity::of(&configuration(*Limits::STACK_BYTES.end()))
     }
@@ -74,7 +96,11 @@ impl Sandbox {
         if let Some(engine) = engines.get(&stack) {
             return Ok(engine.clone());
         }
-        let engine = Engine::new(&configuration(stack))?;
+        let mut configuration = configuration(stack);
+        if self.0.backend == Backend::Interpreter {
+            configuration.target("pulley64")?;
+        }
+        let engine = Engine::new(&configuration)?;
         engines.insert(stack, engine.clone());
         Ok(engine)
     }

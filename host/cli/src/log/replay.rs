@@ -1,0 +1,269 @@
+//! `nameplate log replay`: makes every decision of a log again.
+
+use super::{Meter, unreadable};
+use crate::failure::Failure;
+use crate::input;
+use crate::report::{BAD, Exit, FAINT, GOOD, NOTE, Output, grouped, printable, row, short};
+use nameplate_attestor::chain;
+use nameplate_attestor::config::{AttestorConfig, Config, NamingConfig};
+use nameplate_attestor::decisions::{Answer, Reader};
+use nameplate_attestor::study::{Came, Divergence, Replay, Replayer};
+use nameplate_policy::{Limits, PolicySource, Sandbox};
+use serde_json::json;
+use std::borrow::Cow;
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Most divergences that a JSON answer lists.
+const MAX_LISTED: usize = 10_000;
+
+/// Largest component that a configuration may allow.
+const MAX_COMPONENT_BYTES: usize = 64 << 20;
+
+/// Make every decision of a log again, and report what comes out otherwise
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A policy is found by the digest that is recorded, among those that ship and
+those that are given. Settings, limits and envelope are in the log. Fuel is
+compared where the same engine decided.
+
+With `--instead` another policy is asked in place of the recorded ones, and
+what is reported is what it would have said otherwise.
+
+Examples:
+  nameplate log replay /var/lib/nameplate/decisions
+  nameplate log replay decisions --policy my-policy.wasm --policy older.wasm
+  nameplate log replay decisions --config nameplate.toml --output json
+  nameplate log replay decisions --instead candidate.wasm --settings @settings.json")]
+pub(crate) struct Arguments {
+    /// The log's directory, or one segment
+    path: PathBuf,
+
+    /// A component, to be asked where its digest is recorded; can be said
+    /// several times
+    #[arg(long, value_name = "POLICY")]
+    policy: Vec<String>,
+
+    /// A configuration, whose policies are taken as `--policy` takes one
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// A policy to ask in place of every recorded one
+    #[arg(long, value_name = "POLICY", conflicts_with_all = ["policy", "config"])]
+    instead: Option<String>,
+
+    /// Its settings, where they are not the recorded ones: a JSON object, or @FILE
+    #[arg(long, value_name = "JSON|@FILE", requires = "instead")]
+    settings: Option<String>,
+
+    /// Threads to run on; one for each core by default
+    #[arg(long, value_name = "COUNT")]
+    threads: Option<NonZeroUsize>,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// When the log or a policy cannot be read; what comes out otherwise is the answer.
+pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
+    let replayer = replayer(arguments)?;
+    let log = Reader::open(&arguments.path).map_err(unreadable)?;
+    let threads = arguments
+        .threads
+        .or_else(|| std::thread::available_parallelism().ok());
+    let mut meter = Meter::start();
+    let begun = Instant::now();
+    let mut listed = Vec::new();
+    let mut written = Ok(());
+    let replay = Replay::of(
+        &replayer,
+        log,
+        threads.unwrap_or(NonZeroUsize::MIN),
+        |divergence| match output {
+            Output::Text if written.is_ok() => written = write_divergence(divergence),
+            Output::Json if listed.len() < MAX_LISTED => listed.push(divergence.clone()),
+            Output::Text | Output::Json => {}
+        },
+        |progress| {
+            meter.at(progress.bytes, progress.of_bytes, |elapsed| {
+                let rate = rate(progress.decisions, elapsed);
+                format!(
+                    "{} decisions, {} a second",
+                    grouped(progress.decisions),
+                    grouped(rate)
+                )
+            });
+        },
+    );
+    written.map_err(Failure::Output)?;
+    let elapsed = begun.elapsed();
+    let reasons: Vec<_> = replay
+        .reasons
+        .iter()
+        .map(|(why, count)| json!({"why": why.to_string(), "decisions": count}))
+        .collect();
+    let document = json!({
+        "ok": replay.holds(),
+        "decisions": replay.decisions(),
+        "same": replay.same,
+        "diverged": replay.diverged,
+        "redacted": replay.redacted,
+        "not_asked": replay.not_asked,
+        "unreplayable": replay.unreplayable,
+        "reasons": reasons,
+        "broken": replay.broken,
+        "first_broken": replay.first_broken.as_ref().map(|error| chain(error)),
+        "first_divergence": listed.first(),
+        "divergences": listed,
+        "engine": replayer.engine(),
+        "seconds": elapsed.as_secs_f64(),
+    });
+    output.answer(&document, |out| write(out, &replay, elapsed))?;
+    Ok(if replay.holds() {
+        Exit::Done
+    } else {
+        Exit::Fault
+    })
+}
+
+fn replayer(arguments: &Arguments) -> Result<Replayer, Failure> {
+    let mut replayer = Replayer::new(Sandbox::new()?);
+    for policy in &arguments.policy {
+        replayer.know(component(&PolicySource::parse(policy))?);
+    }
+    if let Some(path) = &arguments.config {
+        let config = Config::read(path).map_err(Failure::Config)?;
+        for naming in config.attestors.iter().flat_map(namings) {
+            replayer.know(component(&naming.source)?);
+        }
+    }
+    if let Some(policy) = &arguments.instead {
+        let settings = arguments.settings.as_deref();
+        let settings = settings
+            .map(|text| input::settings(Some(text)))
+            .transpose()?;
+        replayer.ask_instead(component(&PolicySource::parse(policy))?, settings);
+    }
+    Ok(replayer)
+}
+
+/// A component to ask. It is bounded as it was when the decision was made.
+fn component(source: &PolicySource) -> Result<Cow<'static, [u8]>, Failure> {
+    let limits = Limits {
+        component_bytes: MAX_COMPONENT_BYTES,
+        ..Limits::default()
+    };
+    let read = source.read(None, &limits);
+    read.map(|(component, _)| component)
+        .map_err(|error| Failure::load(format!("`{source}`"), error))
+}
+
+/// Every way of naming that an attestor is configured with.
+fn namings(attestor: &AttestorConfig) -> impl Iterator<Item = &NamingConfig> {
+    let of_clusters = attestor
+        .clusters()
+        .iter()
+        .filter_map(|cluster| cluster.naming.as_ref());
+    std::iter::once(&attestor.naming).chain(of_clusters)
+}
+
+fn rate(decisions: u64, elapsed: Duration) -> u64 {
+    let millis = u64::try_from(elapsed.as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1);
+    decisions.saturating_mul(1_000) / millis
+}
+
+fn write_divergence(divergence: &Divergence) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    let (segment, line) = (printable(&divergence.segment), divergence.line);
+    writeln!(
+        out,
+        "{segment}:{line}: {BAD}decision {} comes out otherwise{BAD:#}",
+        divergence.sequence
+    )?;
+    for (label, came) in [
+        ("recorded", &divergence.recorded),
+        ("replayed", &divergence.replayed),
+    ] {
+        writeln!(
+            out,
+            "  {FAINT}{label}{FAINT:#}  {}",
+            printable(&shown(came))
+        )?;
+    }
+    Ok(())
+}
+
+fn shown(came: &Came) -> String {
+    let answer = match (&came.answer, &came.spiffe_id) {
+        (Answer::Derivation(derivation), Some(id)) => format!("{id} {:?}", derivation.selectors),
+        (Answer::Derivation(derivation), None) => {
+            let reason = came.reason.as_deref().unwrap_or_default();
+            format!(
+                "{} {:?}, {reason}",
+                derivation.path.join("/"),
+                derivation.selectors
+            )
+        }
+        (Answer::Denial(denial), _) => format!("denied ({}): {}", denial.code, denial.detail),
+        (Answer::Fault(reason), _) => format!("no answer: {reason}"),
+    };
+    match came.fuel {
+        Some(fuel) => format!("{answer}, {} fuel", grouped(fuel)),
+        None => answer,
+    }
+}
+
+fn write(out: &mut dyn Write, replay: &Replay, elapsed: Duration) -> io::Result<()> {
+    let decisions = grouped(replay.decisions());
+    if replay.holds() {
+        writeln!(
+            out,
+            "{GOOD}{decisions} decisions, and none comes out otherwise{GOOD:#}"
+        )?;
+    } else {
+        let diverged = grouped(replay.diverged);
+        writeln!(
+            out,
+            "{BAD}{diverged} of {decisions} decisions come out otherwise{BAD:#}"
+        )?;
+    }
+    row(out, "the same", grouped(replay.same))?;
+    row(
+        out,
+        "no policy",
+        format_args!("{} for which none was asked", grouped(replay.not_asked)),
+    )?;
+    if replay.redacted > 0 {
+        let redacted = grouped(replay.redacted);
+        writeln!(
+            out,
+            "  {NOTE}{redacted} come out otherwise for facts that were left out of the log{NOTE:#}"
+        )?;
+    }
+    for (why, count) in &replay.reasons {
+        let count = grouped(*count);
+        writeln!(
+            out,
+            "  {BAD}{count} cannot be replayed: {}{BAD:#}",
+            printable(&why.to_string())
+        )?;
+    }
+    if let Some(error) = &replay.first_broken {
+        let broken = grouped(replay.broken);
+        writeln!(
+            out,
+            "  {BAD}{broken} lines are not what was written; the first: {}{BAD:#}",
+            printable(&chain(error))
+        )?;
+    }
+    let rate = grouped(rate(replay.decisions(), elapsed));
+    row(
+        out,
+        "took",
+        format_args!("{}, {rate} decisions a second", short(elapsed)),
+    )
+}

@@ -1,0 +1,236 @@
+//! `nameplate log verify`: whether a log is what was written.
+
+use super::{Meter, unreadable};
+use crate::failure::{Failure, plural};
+use crate::input;
+use crate::report::{BAD, Exit, GOOD, NOTE, Output, grouped, printable, row};
+use anyhow::Context as _;
+use nameplate_attestor::chain;
+use nameplate_attestor::decisions::{
+    Checkpoint, LineFault, Place, ReadError, Verification, VerifyFault, VerifyingKey,
+};
+use serde_json::{Value, json};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Most bytes of a file of kept checkpoints.
+const MAX_CHECKPOINT_BYTES: usize = 64 << 20;
+
+/// Find out whether a log is what was written, and where it is not
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A changed byte, a line or a segment that is gone, and lines in another order
+show in the log itself. That nothing was cut off its end shows in checkpoints
+that were kept elsewhere.
+
+Examples:
+  nameplate log verify /var/lib/nameplate/decisions
+  nameplate log verify decisions --checkpoint kept.jsonl --public-key log.pub
+  nameplate log verify decisions/decisions-000000000001.jsonl --output json")]
+pub(crate) struct Arguments {
+    /// The log's directory, or one segment
+    path: PathBuf,
+
+    /// Checkpoints that were kept elsewhere; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+
+    /// The public key (Ed25519, PEM) that has to have signed every checkpoint
+    #[arg(long, value_name = "FILE")]
+    public_key: Option<PathBuf>,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// When there is no log; what is wrong with one is the answer.
+pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
+    let kept = arguments.checkpoint.as_deref().map(checkpoints);
+    let kept = kept.transpose()?.unwrap_or_default();
+    let key = arguments
+        .public_key
+        .as_deref()
+        .map(public_key)
+        .transpose()?;
+    let mut meter = Meter::start();
+    let found = Verification::of(&arguments.path, kept, key.as_ref(), |done, of| {
+        meter.at(done, of, |_| {
+            format!("{} of {} bytes read", grouped(done), grouped(of))
+        });
+    })
+    .map_err(unreadable)?;
+    output.answer(&document(&found), |out| write(out, &arguments.path, &found))?;
+    Ok(if found.holds() {
+        Exit::Done
+    } else {
+        Exit::Fault
+    })
+}
+
+fn checkpoints(path: &Path) -> Result<Vec<Checkpoint>, Failure> {
+    let bytes = input::read(path, MAX_CHECKPOINT_BYTES)?;
+    let lines = bytes.split(|byte| *byte == b'\n').enumerate();
+    lines
+        .filter(|(_, line)| !line.is_empty())
+        .map(|(index, line)| {
+            serde_json::from_slice(line).with_context(|| {
+                format!("`{}`: line {} is no checkpoint", path.display(), index + 1)
+            })
+        })
+        .collect::<anyhow::Result<_>>()
+        .map_err(|error| Failure::fault("checkpoint_malformed", error))
+}
+
+fn public_key(path: &Path) -> Result<VerifyingKey, Failure> {
+    let pem = input::read(path, input::MAX_INPUT_BYTES)?;
+    VerifyingKey::from_pem(&pem)
+        .with_context(|| format!("`{}` cannot be used", path.display()))
+        .map_err(|error| Failure::fault("public_key_malformed", error))
+}
+
+fn document(found: &Verification) -> Value {
+    let faults: Vec<_> = found
+        .faults
+        .iter()
+        .map(|fault| {
+            let place = place_of(fault);
+            json!({
+                "message": chain(fault),
+                "segment": place.map(|place| place.segment.display().to_string()),
+                "line": place.map(|place| place.line),
+                "line_begins_at": place.map(|place| place.offset),
+                "byte": byte_of(fault),
+            })
+        })
+        .collect();
+    json!({
+        "ok": found.holds(),
+        "log": found.log,
+        "segments": found.segments,
+        "lines": found.lines,
+        "decisions": found.decisions,
+        "first": found.first,
+        "last": found.last.map(|(sequence, _)| sequence),
+        "head": found.last.map(|(_, head)| head),
+        "lost": found.lost,
+        "repairs": found.repairs,
+        "retired_through": found.retired_through,
+        "torn": found.torn.as_ref().map(ToString::to_string),
+        "checkpoints": {
+            "in_the_log": found.checkpoints,
+            "kept_and_equal": found.kept,
+            "kept_of_lines_before": found.kept_before,
+        },
+        "fault_count": found.fault_count,
+        "faults": faults,
+    })
+}
+
+fn write(out: &mut dyn Write, path: &Path, found: &Verification) -> io::Result<()> {
+    let name = printable(&path.display().to_string());
+    for fault in &found.faults {
+        writeln!(out, "{BAD}{}{BAD:#}", printable(&chain(fault)))?;
+    }
+    let listed = found.faults.len() as u64;
+    if let Some(more @ 1..) = found.fault_count.checked_sub(listed) {
+        writeln!(out, "and {} more", grouped(more))?;
+    }
+    if found.holds() {
+        writeln!(out, "{GOOD}`{name}` is what was written{GOOD:#}")?;
+    } else {
+        let count = found.fault_count;
+        let faults = plural(usize::try_from(count).unwrap_or(usize::MAX), "fault");
+        writeln!(out, "{BAD}`{name}` has {} {faults}{BAD:#}", grouped(count))?;
+    }
+    row(out, "decisions", grouped(found.decisions))?;
+    let lines = grouped(found.lines);
+    row(
+        out,
+        "lines",
+        format_args!("{lines} in {} segments", found.segments),
+    )?;
+    if let (Some(first), Some((last, head))) = (found.first, found.last) {
+        row(out, "from, to", format_args!("{first}, {last} ({head})"))?;
+    }
+    let (here, kept) = (found.checkpoints, found.kept);
+    row(
+        out,
+        "checkpoints",
+        format_args!("{here} in the log, {kept} kept elsewhere that agree"),
+    )?;
+    notes(found)
+        .into_iter()
+        .try_for_each(|note| writeln!(out, "  {NOTE}{note}{NOTE:#}"))
+}
+
+/// What is no fault, and is good to know.
+fn notes(found: &Verification) -> Vec<String> {
+    let mut notes = Vec::new();
+    if found.lost > 0 {
+        let lost = grouped(found.lost);
+        notes.push(format!("{lost} decisions are not in it, as it says itself"));
+    }
+    if found.repairs > 0 {
+        notes.push(format!("{} torn ends were mended", found.repairs));
+    }
+    if found.retired_through > 0 {
+        let through = grouped(found.retired_through);
+        notes.push(format!(
+            "lines to {through} were deleted with their segments"
+        ));
+    }
+    if let Some(place) = &found.torn {
+        let place = printable(&place.to_string());
+        notes.push(format!(
+            "{place}: half a line; it is being written, or was when the process ended"
+        ));
+    }
+    if found.kept_before > 0 {
+        let before = found.kept_before;
+        notes.push(format!(
+            "{before} kept checkpoints are of lines from before the first"
+        ));
+    }
+    notes
+}
+
+fn place_of(fault: &VerifyFault) -> Option<&Place> {
+    match fault {
+        VerifyFault::Read(ReadError::Broken { place, .. })
+        | VerifyFault::BeginningMissing { place, .. }
+        | VerifyFault::Signature { place, .. }
+        | VerifyFault::CheckpointContradicts { place, .. }
+        | VerifyFault::Rewritten { place, .. } => Some(place),
+        VerifyFault::Read(ReadError::Unreadable { .. } | ReadError::Empty { .. })
+        | VerifyFault::KeptSignature { .. }
+        | VerifyFault::KeptForeign { .. }
+        | VerifyFault::CutOff { .. } => None,
+    }
+}
+
+/// Where the one byte is that was changed, if that can be said.
+fn byte_of(fault: &VerifyFault) -> Option<u64> {
+    match fault {
+        VerifyFault::Read(ReadError::Broken { fault, .. }) => match **fault {
+            LineFault::ByteChanged { offset, .. } => Some(offset),
+            LineFault::Changed { .. }
+            | LineFault::Malformed(_)
+            | LineFault::Torn { .. }
+            | LineFault::Missing { .. }
+            | LineFault::OutOfOrder { .. }
+            | LineFault::Unchained { .. }
+            | LineFault::Misnamed { .. }
+            | LineFault::Misplaced { .. }
+            | LineFault::Foreign(_)
+            | LineFault::NamingUnknown(_) => None,
+        },
+        VerifyFault::Read(ReadError::Unreadable { .. } | ReadError::Empty { .. })
+        | VerifyFault::BeginningMissing { .. }
+        | VerifyFault::Signature { .. }
+        | VerifyFault::CheckpointContradicts { .. }
+        | VerifyFault::Rewritten { .. }
+        | VerifyFault::KeptSignature { .. }
+        | VerifyFault::KeptForeign { .. }
+        | VerifyFault::CutOff { .. } => None,
+    }
+}

@@ -1,0 +1,436 @@
+//! The decision log under attestations: each ends in one record, and each
+//! record comes out the same again.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test; clippy's own exemption covers `#[test]` functions only"
+)]
+
+use nameplate_attestor::decisions::{
+    Answer, DecisionLog, Flush, OnError, Options, Outcome, Reader, Recorded, Verification,
+};
+use nameplate_attestor::study::{Replay, Replayed, Replayer};
+use nameplate_attestor::{Attempt, AttestError, Attestor, Envelope, Generation, Naming};
+use nameplate_evidence::{ClusterTrust, KeySet, Method, RawEvidence, TokenVerifier};
+use nameplate_policy::{PolicyRequest, PolicySource, Sandbox};
+use nameplate_tests::{Clusters, NOW, Token, Watchdog, at, facts, guest, patient};
+use serde_json::json;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+fn evidence(clusters: &Clusters, cluster: &str) -> RawEvidence {
+    let token = clusters.staging.issue(&Token::default());
+    RawEvidence::service_account_token(Method::K8sSat, cluster, &token, None).unwrap()
+}
+
+fn verifier(clusters: &Clusters) -> TokenVerifier {
+    TokenVerifier::new([ClusterTrust {
+        name: "staging".to_owned(),
+        keys: KeySet::from_pem(clusters.staging.pem().as_bytes()).unwrap(),
+        allowed: vec!["spire:spire-agent".parse().unwrap()],
+        issuer: None,
+        audience: Vec::new(),
+        leeway: Duration::ZERO,
+        allow_unexpiring_tokens: false,
+        ca_thumbprint: None,
+    }])
+}
+
+fn options(directory: &Path) -> Options {
+    Options {
+        flush: Flush::Each,
+        ..Options::new(directory.to_owned())
+    }
+}
+
+fn generation(clusters: &Clusters, source: PolicySource, envelope: Envelope) -> Generation {
+    let request = PolicyRequest {
+        limits: patient(),
+        ..PolicyRequest::new(source)
+    };
+    let naming = Naming::load(&Sandbox::new().unwrap(), &request, envelope).unwrap();
+    Generation::new(facts::namespace(), verifier(clusters), naming)
+}
+
+/// An attestor whose decisions go to `options`.
+fn attestor(clusters: &Clusters, source: PolicySource, options: Options) -> Attestor {
+    let log = DecisionLog::open(options).unwrap();
+    Attestor::new(generation(clusters, source, Envelope::default()).recorded_in(log))
+}
+
+fn uuid() -> PolicySource {
+    PolicySource::Builtin("uuid".to_owned())
+}
+
+fn recorded(directory: &Path) -> Vec<Recorded> {
+    let log = Reader::open(directory).unwrap();
+    log.decisions().map(Result::unwrap).collect()
+}
+
+fn replay(replayer: &Replayer, directory: &Path) -> (Replay, Vec<u64>) {
+    let mut diverged = Vec::new();
+    let log = Reader::open(directory).unwrap();
+    let two = NonZeroUsize::new(2).unwrap();
+    let sink = |divergence: &nameplate_attestor::study::Divergence| {
+        diverged.push(divergence.sequence);
+    };
+    let replay = Replay::of(replayer, log, two, sink, |_| {});
+    (replay, diverged)
+}
+
+fn replayer() -> Replayer {
+    Replayer::new(Sandbox::new().unwrap())
+}
+
+#[test]
+fn every_ending_is_recorded_once_and_comes_out_the_same() {
+    let clusters = Clusters::new();
+    let dir = TempDir::new().unwrap();
+    let denying = guest::denying(b"not-here", b"no machine is called so");
+    let trapping = guest::file("trap_unreachable").bytes;
+    let outside = guest::answering(&["elsewhere"], &[]);
+    let attest = |source, envelope: Envelope, cluster| {
+        let log = DecisionLog::open(options(dir.path())).unwrap();
+        let generation = generation(&clusters, source, envelope).recorded_in(log);
+        Attestor::new(generation).attest(&evidence(&clusters, cluster), &Attempt::at(at(NOW)))
+    };
+    let inside = Envelope {
+        leading: vec!["{cluster}".parse().unwrap()],
+        ..Envelope::default()
+    };
+    let bytes = |bytes: &Vec<u8>| PolicySource::Bytes(bytes.clone().into());
+    let given = attest(uuid(), inside.clone(), "staging").unwrap();
+    attest(uuid(), inside.clone(), "unheard-of").unwrap_err();
+    attest(bytes(&denying), inside.clone(), "staging").unwrap_err();
+    attest(bytes(&trapping), inside.clone(), "staging").unwrap_err();
+    attest(bytes(&outside), inside, "staging").unwrap_err();
+
+    let all = recorded(dir.path());
+    let endings: Vec<_> = all
+        .iter()
+        .map(|recorded| {
+            (
+                recorded.decision.outcome,
+                recorded.decision.reason.as_deref(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        endings,
+        [
+            (Outcome::Identity, None),
+            (Outcome::Rejected, Some("unknown_cluster")),
+            (Outcome::Denied, Some("policy_denied")),
+            (Outcome::Fault, Some("policy_trap")),
+            (Outcome::Fault, Some("path_leading")),
+        ]
+    );
+    let first = &all[0].decision;
+    assert_eq!(
+        first.spiffe_id,
+        Some(given.identity.spiffe_id().to_string())
+    );
+    assert_eq!(first.fuel, Some(given.fuel));
+    assert_eq!(first.cluster.as_deref(), Some("staging"));
+    assert!(matches!(first.answer, Some(Answer::Derivation(_))));
+    let rejected = &all[1].decision;
+    assert_eq!(
+        (&rejected.facts, rejected.cluster.as_deref()),
+        (&None, Some("unheard-of"))
+    );
+
+    // Two policies are known by nobody until they are given.
+    let (unknown, _) = replay(&replayer(), dir.path());
+    assert_eq!(
+        (unknown.same, unknown.not_asked, unknown.unreplayable),
+        (1, 1, 3)
+    );
+    assert!(!unknown.holds());
+    let mut replayer = replayer();
+    for component in [denying, trapping, outside] {
+        replayer.know(Cow::Owned(component));
+    }
+    let (known, diverged) = replay(&replayer, dir.path());
+    assert_eq!((known.same, known.not_asked, known.unreplayable), (4, 1, 0));
+    assert!(known.holds() && diverged.is_empty());
+}
+
+/// No evidence, and nothing that could be used in its place, is in the log.
+#[test]
+fn no_token_is_in_the_log() {
+    let clusters = Clusters::new();
+    let dir = TempDir::new().unwrap();
+    let attestor = attestor(&clusters, uuid(), options(dir.path()));
+    let token = clusters.staging.issue(&Token::default());
+    for cluster in ["staging", "unheard-of"] {
+        let evidence = RawEvidence::service_account_token(Method::K8sSat, cluster, &token, None);
+        let _ended = attestor.attest(&evidence.unwrap(), &Attempt::at(at(NOW)));
+    }
+    drop(attestor);
+    for part in token.split('.') {
+        for entry in fs::read_dir(dir.path()).unwrap() {
+            let bytes = fs::read(entry.unwrap().path()).unwrap();
+            let text = String::from_utf8(bytes).unwrap();
+            assert!(!text.contains(part));
+        }
+    }
+}
+
+#[test]
+fn another_policy_comes_out_otherwise_and_the_first_is_named() {
+    let clusters = Clusters::new();
+    let dir = TempDir::new().unwrap();
+    let attestor = attestor(&clusters, uuid(), options(dir.path()));
+    for _ in 0..600 {
+        attestor
+            .attest(&evidence(&clusters, "staging"), &Attempt::at(at(NOW)))
+            .unwrap();
+    }
+    drop(attestor);
+    let mut replayer = replayer();
+    let other = guest::answering(&["staging", "everybody"], &[]);
+    replayer.ask_instead(Cow::Owned(other), Some(json!({})));
+    let (replay, diverged) = replay(&replayer, dir.path());
+    assert_eq!((replay.diverged, replay.same), (600, 0));
+    // In the order of the log, whoever made them: its header and the naming come first.
+    assert_eq!(diverged.len(), 600);
+    assert_eq!(diverged[0], 3);
+    assert!(diverged.is_sorted());
+}
+
+/// An answer or a cost that was never given shows, though the chain is good.
+#[test]
+fn a_log_that_was_forged_with_its_chain_does_not_come_out_the_same() {
+    let clusters = Clusters::new();
+    let dir = TempDir::new().unwrap();
+    let attestor = attestor(&clusters, uuid(), options(dir.path()));
+    attestor
+        .attest(&evidence(&clusters, "staging"), &Attempt::at(at(NOW)))
+        .unwrap();
+    drop(attestor);
+    let honest = recorded(dir.path()).remove(0);
+    assert_eq!(replayer().replay(&honest), Replayed::Same);
+    let mut dearer = honest.clone();
+    dearer.decision.fuel = honest.decision.fuel.map(|fuel| fuel + 1);
+    let mut renamed = honest.clone();
+    renamed.decision.spiffe_id = Some("spiffe://example.org/spire/agent/k8s_sat/other".to_owned());
+    let mut answered = honest;
+    if let Some(Answer::Derivation(derivation)) = &mut answered.decision.answer {
+        derivation.selectors.push("admin:true".to_owned());
+    }
+    for forged in [dearer, renamed, answered] {
+        let Replayed::Diverged(divergence) = replayer().replay(&forged) else {
+            panic!("{forged:?} comes out the same");
+        };
+        assert_eq!(divergence.sequence, forged.sequence);
+    }
+}
+
+#[test]
+fn facts_that_were_left_out_are_not_taken_for_a_divergence() {
+    let clusters = Clusters::new();
+    let dir = TempDir::new().unwrap();
+    for (fact, directory) in [
+        ("/attestation_id", "matters"),
+        ("/subject/service_account/token_id", "absent"),
+    ] {
+        let directory = dir.path().join(directory);
+        let redacting = Options {
+            redact: vec![fact.parse().unwrap()],
+            ..options(&directory)
+        };
+        let attestor = attestor(&clusters, uuid(), redacting);
+        attestor
+            .attest(&evidence(&clusters, "staging"), &Attempt::at(at(NOW)))
+            .unwrap();
+    }
+    let one = |directory: &str| recorded(&dir.path().join(directory)).remove(0);
+    let Replayed::Redacted(divergence) = replayer().replay(&one("matters")) else {
+        panic!("the identifier names the machine");
+    };
+    assert_eq!(divergence.redacted, ["/attestation_id"]);
+    assert_eq!(replayer().replay(&one("absent")), Replayed::Same);
+}
+
+/// The log's directory is gone: no identity without a record, the token that
+/// would have earned it may come again, and the log says what it missed.
+#[test]
+fn what_cannot_be_recorded_is_refused_or_counted() {
+    Watchdog::watch("a log that cannot be written", || {
+        let clusters = Clusters::new();
+        for on_error in [OnError::Refuse, OnError::Drop] {
+            let dir = TempDir::new().unwrap();
+            let (here, away) = (dir.path().join("here"), dir.path().join("away"));
+            let options = Options {
+                on_error,
+                // Every line wants a segment of its own.
+                segment_bytes: 1,
+                flush: Flush::Os,
+                queue: 4,
+                ..options(&here)
+            };
+            let attestor = attestor(&clusters, uuid(), options);
+            let evidence = evidence(&clusters, "staging");
+            let attest = || attestor.attest(&evidence, &Attempt::at(at(NOW)));
+            attest().unwrap();
+            fs::rename(&here, &away).unwrap();
+            match on_error {
+                OnError::Refuse => loop {
+                    if let Err(error) = attest() {
+                        assert!(matches!(error, AttestError::Unrecorded(_)), "{error}");
+                        assert_eq!(error.reason(), "decision_log_unavailable");
+                        break;
+                    }
+                },
+                OnError::Drop => {
+                    while attestor.decision_log().unwrap().lost == 0 {
+                        attest().unwrap();
+                    }
+                }
+            }
+            fs::rename(&away, &here).unwrap();
+            while attest().is_err() || attestor.decision_log().unwrap().error.is_some() {}
+            let lost = attestor.decision_log().unwrap().lost;
+            drop(attestor);
+            let found = Verification::of(&here, Vec::new(), None, |_, _| {}).unwrap();
+            assert!(found.holds(), "{:?}", found.faults);
+            assert!(lost > 0 && found.lost >= lost, "{lost}: {found:?}");
+        }
+    });
+}
+
+#[test]
+fn a_token_that_serves_once_is_not_used_up_by_a_log_that_fails() {
+    Watchdog::watch("a token and a log that fails", || {
+        let clusters = Clusters::new();
+        let dir = TempDir::new().unwrap();
+        let (here, away) = (dir.path().join("here"), dir.path().join("away"));
+        let small = Options {
+            segment_bytes: 1,
+            ..options(&here)
+        };
+        let log = DecisionLog::open(small).unwrap();
+        let generation = generation(&clusters, uuid(), Envelope::default());
+        let attestor = Attestor::new(generation.with_one_time_tokens().recorded_in(log));
+        fs::rename(&here, &away).unwrap();
+        let refused = loop {
+            // Each token is another: those that are recorded have served.
+            let evidence = evidence(&clusters, "staging");
+            if attestor.attest(&evidence, &Attempt::at(at(NOW))).is_err() {
+                break evidence;
+            }
+        };
+        fs::rename(&away, &here).unwrap();
+        loop {
+            match attestor.attest(&refused, &Attempt::at(at(NOW))) {
+                Ok(_) => break,
+                Err(AttestError::Unrecorded(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let again = attestor.attest(&refused, &Attempt::at(at(NOW)));
+        assert_eq!(again.unwrap_err().reason(), "token_already_used");
+    });
+}
+
+/// How often the process is killed.
+const KILLS: u32 = 200;
+
+/// Killed at any moment, under load: the log verifies, and every identity that
+/// was given is in it.
+#[test]
+fn no_identity_is_without_its_record_when_the_process_is_killed() {
+    let dir = TempDir::new().unwrap();
+    let mut given = BTreeSet::new();
+    for round in 0..KILLS {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "attests_until_it_is_killed", "--nocapture"])
+            .env(CHILD, dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        // Killed after so many identities, and however far the next one is.
+        let until = 1 + (round * 7) % 23;
+        let mut lines = 0;
+        let mut line = String::new();
+        while lines < until {
+            line.clear();
+            assert!(said.read_line(&mut line).unwrap() > 0, "round {round}");
+            if let Some(id) = line.trim().strip_prefix("given ") {
+                given.insert(id.to_owned());
+                lines += 1;
+            }
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // What it still said before it was killed was given, too.
+        for line in said.lines() {
+            let line = line.unwrap();
+            if let Some(id) = line
+                .strip_prefix("given ")
+                .filter(|id| id.len() == IDENTITY)
+            {
+                given.insert(id.to_owned());
+            }
+        }
+        if round % 20 == 0 {
+            let found = Verification::of(dir.path(), Vec::new(), None, |_, _| {}).unwrap();
+            assert!(found.holds(), "round {round}: {:?}", found.faults);
+        }
+    }
+    // Opened once more, the last torn end is mended too.
+    drop(DecisionLog::open(options(dir.path())).unwrap());
+    let found = Verification::of(dir.path(), Vec::new(), None, |_, _| {}).unwrap();
+    assert!(found.holds(), "{:?}", found.faults);
+    let recorded: BTreeSet<_> = recorded(dir.path())
+        .into_iter()
+        .filter_map(|recorded| recorded.decision.spiffe_id)
+        .collect();
+    let unrecorded: Vec<_> = given.difference(&recorded).collect();
+    assert_eq!(unrecorded, [""; 0]);
+    assert!(given.len() >= KILLS as usize);
+}
+
+/// The directory of the log, for the process that is to be killed.
+const CHILD: &str = "NAMEPLATE_TEST_LOG_OF_THE_KILLED";
+
+/// Length of an ID that the child gives, so that a torn line is known.
+const IDENTITY: usize =
+    "spiffe://example.org/spire/agent/k8s_sat/staging/3d9c2f0e-6a41-4b7c-9f25-1c8e7a5b4d30".len();
+
+/// What is killed above: four threads that attest and say each identity.
+#[test]
+fn attests_until_it_is_killed() {
+    let Some(directory) = std::env::var_os(CHILD) else {
+        return;
+    };
+    let clusters = Clusters::new();
+    let small = Options {
+        segment_bytes: 64 << 10,
+        ..options(Path::new(&directory))
+    };
+    let attestor = attestor(&clusters, uuid(), small);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let evidence = evidence(&clusters, "staging");
+                loop {
+                    let given = attestor.attest(&evidence, &Attempt::at(at(NOW))).unwrap();
+                    // One write a line, so that lines do not mix.
+                    println!("given {}", given.identity.spiffe_id());
+                }
+            });
+        }
+    });
+}
