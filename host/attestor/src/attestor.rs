@@ -17,6 +17,7 @@ use nameplate_evidence::certificates::{CertificateError, Nonce};
 use nameplate_evidence::{
     KeysStatus, Method, Proven, RawEvidence, Subject, VerifiedEvidence, Verifier,
 };
+use nameplate_policy::Facts;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -167,6 +167,47 @@ mod model {
     }
 
     #[test]
+    fn a_decision_log_is_what_was_written() {
+        use nameplate_decisions::{CheckpointOptions, Flush, OnError, Options};
+
+        let read = |table: &str| {
+            let text = super::GOOD.replace(
+                "type = \"k8s_sat\"\n",
+                &format!("type = \"k8s_sat\"\n{table}\n"),
+            );
+            let config = super::Config::from_toml(&text, "good.toml", &folder()).unwrap();
+            config.attestors[1].decision_log.clone()
+        };
+        assert!(read("").is_none());
+        let least = read("decision_log = { directory = \"log\" }").unwrap();
+        assert_eq!(least.options, Options::new(folder().join("log")));
+        let all = read(
+            r#"decision_log = { directory = "log", flush = "interval", flush_interval = "5s", on_error = "drop", queue = 100, segment_bytes = "1 MiB", segment_age = "1h", keep_segments = 9, redact = ["/claimed_id"], checkpoint_lines = 7, checkpoint_interval = "2m", checkpoint_file = "/else/where", checkpoint_key = "key.pem" }"#,
+        );
+        assert_eq!(
+            all.unwrap().options,
+            Options {
+                directory: folder().join("log"),
+                flush: Flush::Interval(Duration::from_secs(5)),
+                on_error: OnError::Drop,
+                queue: 100,
+                segment_bytes: 1 << 20,
+                segment_age: Duration::from_secs(3600),
+                keep_segments: Some(9),
+                redact: vec!["/claimed_id".parse().unwrap()],
+                checkpoints: CheckpointOptions {
+                    lines: 7,
+                    interval: Duration::from_secs(120),
+                    file: Some(PathBuf::from("/else/where")),
+                    key: Some(folder().join("key.pem")),
+                },
+            }
+        );
+        let each = read("decision_log = { directory = \"log\", flush = \"each\" }").unwrap();
+        assert_eq!(each.options.flush, Flush::Each);
+    }
+
+    #[test]
     fn trust_is_what_was_written() {
         let config = good();
         let production = &config.attestors[0].clusters()[0].trust;

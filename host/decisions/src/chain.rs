@@ -17,11 +17,11 @@ use std::io::Write as _;
 use std::time::SystemTime;
 
 /// What a line begins with, before the digits of its hash.
-const BEGIN: &[u8] = br#"{"hash":""#;
+pub(crate) const BEGIN: &[u8] = br#"{"hash":""#;
 /// What stands between its hash and what is hashed.
-const END_OF_HASH: &[u8] = br#"","#;
+pub(crate) const END_OF_HASH: &[u8] = br#"","#;
 /// Bytes of a digest as it is written.
-const DIGEST_BYTES: usize = 71;
+pub(crate) const DIGEST_BYTES: usize = 71;
 
 /// Where a chain stands: what its next line follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,9 @@
 //! A hash says that a line was changed and not where. One byte has 255 other
 //! values, and a line some thousand bytes: few enough to try them all.
 
-use crate::chain::Frame;
+use crate::chain::{BEGIN, DIGEST_BYTES, END_OF_HASH, Frame};
+use aws_lc_rs::digest::{Context, SHA256};
+use nameplate_policy::Digest;
 
 /// Longest line that is searched, in bytes: the work grows with its square.
 const MAX_BYTES: usize = 8 << 10;
@@ -16,22 +18,52 @@ pub(crate) fn changed_byte(line: &[u8]) -> Option<(usize, u8)> {
     if line.len() > MAX_BYTES {
         return None;
     }
-    let mut tried = line.to_vec();
-    for (at, &is) in line.iter().enumerate() {
+    let (begin, rest) = line.split_at_checked(BEGIN.len())?;
+    let (digest, rest) = rest.split_at_checked(DIGEST_BYTES)?;
+    let (end, body) = rest.split_at_checked(END_OF_HASH.len())?;
+    let found = Digest::of(body).to_string();
+    // What the bytes before the body have to be, if the body is as it was.
+    let wanted = [BEGIN, found.as_bytes(), END_OF_HASH].concat();
+    let before = [begin, digest, end].concat();
+    match difference(&before, &wanted) {
+        Some(one) => Some(one),
+        None if begin == BEGIN && end == END_OF_HASH => {
+            let stated = std::str::from_utf8(digest).ok()?.parse().ok()?;
+            let (at, was) = changed_in(body, stated)?;
+            Some((before.len() + at, was))
+        }
+        None => None,
+    }
+}
+
+/// Where two texts differ, if it is in one byte, and what that is in `wanted`.
+fn difference(found: &[u8], wanted: &[u8]) -> Option<(usize, u8)> {
+    let pairs = found.iter().zip(wanted).enumerate();
+    let mut differences = pairs.filter(|(_, (found, wanted))| found != wanted);
+    let (at, (_, was)) = differences.next()?;
+    differences.next().is_none().then_some((at, *was))
+}
+
+/// The byte whose change gives `body` the hash `stated`, and what it was.
+fn changed_in(body: &[u8], stated: Digest) -> Option<(usize, u8)> {
+    // What is before the byte is hashed once for all that the byte may have been.
+    let mut before = Context::new(&SHA256);
+    for (at, &is) in body.iter().enumerate() {
+        let (_, after) = body.split_at_checked(at + 1)?;
         // Likely ones first: a flipped bit.
         let flipped = (0..8).map(|bit| is ^ (1 << bit));
         let others = (0..=u8::MAX).filter(|other| (other ^ is).count_ones() > 1);
-        for was in flipped.chain(others) {
-            if let Some(byte) = tried.get_mut(at) {
-                *byte = was;
-            }
-            if holds(&tried) {
-                return Some((at, was));
-            }
+        let hash = |was: u8| {
+            let mut whole = before.clone();
+            whole.update(&[was]);
+            whole.update(after);
+            let hash: Option<[u8; 32]> = whole.finish().as_ref().try_into().ok();
+            hash.map(Digest::from)
+        };
+        if let Some(was) = flipped.chain(others).find(|was| hash(*was) == Some(stated)) {
+            return Some((at, was));
         }
-        if let Some(byte) = tried.get_mut(at) {
-            *byte = is;
-        }
+        before.update(&[is]);
     }
     None
 }

@@ -169,12 +169,6 @@ impl Reader {
         line: Vec<u8>,
         place: &Place,
     ) -> Result<(LineFault, Option<Vec<u8>>), ReadError> {
-        if let Some((at, was)) = locate::changed_byte(&line) {
-            let mut line = line;
-            let is = std::mem::replace(line.get_mut(at).unwrap_or(&mut 0), was);
-            let offset = place.offset + at as u64;
-            return Ok((LineFault::ByteChanged { offset, was, is }, Some(line)));
-        }
         if let Some(at) = locate::lost_line_end(&line) {
             let (line, rest) = line.split_at(at);
             let (is, next) = rest.split_first().unwrap_or((&b'\n', &[]));
@@ -203,6 +197,13 @@ impl Reader {
                 return Ok((LineFault::ByteChanged { offset, was, is }, Some(whole)));
             }
             segment.ahead = (!next.is_empty()).then_some(next);
+        }
+        if let Some((at, was)) = locate::changed_byte(&line) {
+            // The costly question last.
+            let mut line = line;
+            let is = std::mem::replace(line.get_mut(at).unwrap_or(&mut 0), was);
+            let offset = place.offset + at as u64;
+            return Ok((LineFault::ByteChanged { offset, was, is }, Some(line)));
         }
         let fault = match Frame::of(&line) {
             Some(Frame { stated, found }) => LineFault::Changed { stated, found },

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 mod damage;
+mod killed;
 mod opening;
 mod writing;
 

@@ -7,7 +7,6 @@ mod socket;
 use crate::aid::Aid;
 use crate::attest::{Attest, AttestLimits};
 use crate::catalog::{Catalog, Configured, Side};
-use crate::followed_keys;
 use crate::host_services::HostServices;
 use crate::log::{Level, log, panics};
 use crate::metrics::Metrics;
@@ -19,6 +18,7 @@ use crate::proto::plugin::grpc_broker_server::GrpcBrokerServer;
 use crate::proto::plugin::grpc_controller_server::GrpcControllerServer;
 use crate::proto::plugin::grpc_stdio_server::GrpcStdioServer;
 use crate::serving::Serving;
+use crate::{decision_log, followed_keys};
 use broker::{Broker, Controller, Stdio};
 use nameplate_attestor::chain;
 use nameplate_attestor::decisions::DecisionLog;
@@ -200,6 +200,7 @@ impl Part {
                     metrics.clone(),
                 ));
                 followed_keys::tell(&serving, metrics.clone());
+                decision_log::tell(&serving, metrics.clone());
                 let attest = Attest::new(
                     Arc::clone(&serving),
                     Arc::clone(host),

@@ -30,6 +30,7 @@
 mod aid;
 mod attest;
 mod catalog;
+mod decision_log;
 mod dial;
 mod followed_keys;
 mod host_services;

@@ -8,7 +8,7 @@ use nameplate_attestor::chain;
 use nameplate_attestor::config::{AttestorConfig, Config, NamingConfig};
 use nameplate_attestor::decisions::{Answer, Reader};
 use nameplate_attestor::study::{Came, Divergence, Replay, Replayer};
-use nameplate_policy::{Limits, PolicySource, Sandbox};
+use nameplate_policy::{Backend, Limits, PolicySource, Sandbox};
 use serde_json::json;
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -36,6 +36,7 @@ Examples:
   nameplate log replay /var/lib/nameplate/decisions
   nameplate log replay decisions --policy my-policy.wasm --policy older.wasm
   nameplate log replay decisions --config nameplate.toml --output json
+  nameplate log replay decisions --engine pulley
   nameplate log replay decisions --instead candidate.wasm --settings @settings.json")]
 pub(crate) struct Arguments {
     /// The log's directory, or one segment
@@ -58,9 +59,23 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "JSON|@FILE", requires = "instead")]
     settings: Option<String>,
 
+    /// What runs the policies; answers and fuel are the same by either
+    #[arg(long, value_enum, default_value_t)]
+    engine: EngineName,
+
     /// Threads to run on; one for each core by default
     #[arg(long, value_name = "COUNT")]
     threads: Option<NonZeroUsize>,
+}
+
+/// What runs the policies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum EngineName {
+    /// Machine code, as in a server
+    #[default]
+    Cranelift,
+    /// An interpreter, some ten times slower
+    Pulley,
 }
 
 /// Runs the subcommand.
@@ -129,7 +144,10 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
 }
 
 fn replayer(arguments: &Arguments) -> Result<Replayer, Failure> {
-    let mut replayer = Replayer::new(Sandbox::new()?);
+    let mut replayer = Replayer::new(Sandbox::on(match arguments.engine {
+        EngineName::Cranelift => Backend::Native,
+        EngineName::Pulley => Backend::Interpreter,
+    })?);
     for policy in &arguments.policy {
         replayer.know(component(&PolicySource::parse(policy))?);
     }

@@ -17,6 +17,7 @@ mod demo;
 mod evidence;
 mod help;
 mod inspect;
+mod log;
 mod project;
 mod run;
 mod spire;

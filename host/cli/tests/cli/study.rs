@@ -59,7 +59,6 @@ fn naming() -> Arc<NamingRecord> {
     Arc::new(NamingRecord {
         attestor: "k8s_sat".into(),
         trust_domain: "example.org".to_owned(),
-        generation: 1,
         policy: PolicyRecord {
             name: "node".to_owned(),
             version: None,

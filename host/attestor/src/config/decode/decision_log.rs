@@ -17,7 +17,8 @@ pub(super) fn decision_log(table: &mut TableReader<'_, '_>) -> Option<DecisionLo
         .table("decision_log", |table| {
             let place = table.place();
             let directory = table.require("directory").then(|| path(table, "directory"));
-            let options = options(table, Options::new(directory.flatten()?));
+            let options = options(table, Options::new(directory.flatten().unwrap_or_default()));
+            // Without a directory the configuration is refused, and the rest is judged.
             Some(DecisionLogConfig { options, place })
         })
         .flatten()

@@ -1,0 +1,197 @@
+//! `nameplate log`.
+
+use crate::support::{NOW, Place};
+use nameplate_attestor::{Attempt, Attestors};
+use nameplate_evidence::{Method, RawEvidence};
+use nameplate_policy::Sandbox;
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+/// A place with a log of three identities and a rejection.
+fn place() -> Place {
+    let place = Place::new();
+    place.configure(
+        "policy = { source = \"builtin:node\" }\n\
+         decision_log = { directory = \"log\", flush = \"each\", checkpoint_file = \"kept.jsonl\" }",
+    );
+    let attestors = Attestors::open(
+        &place.path().join("nameplate.toml"),
+        Sandbox::new().unwrap(),
+    );
+    let attestor = attestors.unwrap().named("k8s_sat").unwrap();
+    let token = fs::read_to_string(place.path().join("token")).unwrap();
+    for (second, cluster) in ["production", "production", "nowhere", "production"]
+        .into_iter()
+        .enumerate()
+    {
+        let evidence = RawEvidence::service_account_token(Method::K8sSat, cluster, &token, None);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW + second as u64);
+        let ended = attestor.attest(&evidence.unwrap(), &Attempt::at(now));
+        assert_eq!(ended.is_ok(), cluster == "production");
+    }
+    place
+}
+
+fn segment(place: &Place) -> PathBuf {
+    place.path().join("log/decisions-000000000001.jsonl")
+}
+
+#[test]
+fn a_whole_log_verifies_and_a_changed_byte_is_named() {
+    let place = place();
+    let run = place.run("log verify log --checkpoint kept.jsonl").exits(0);
+    assert!(
+        run.stdout.starts_with("`log` is what was written\n"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        run.stdout
+            .contains("1 in the log, 1 kept elsewhere that agree"),
+        "{}",
+        run.stdout
+    );
+
+    let good = fs::read(segment(&place)).unwrap();
+    let at = good.len() / 2;
+    let mut bad = good.clone();
+    bad[at] ^= 1;
+    fs::write(segment(&place), &bad).unwrap();
+    let run = place.run("log verify log --output json").exits(1);
+    let fault = &run.json()["faults"][0];
+    assert_eq!(fault["byte"], at);
+    assert!(
+        fault["segment"]
+            .as_str()
+            .unwrap()
+            .ends_with("000000000001.jsonl")
+    );
+    let run = place.run("log verify log").exits(1);
+    assert!(run.stdout.contains("`log` has 1 fault\n"), "{}", run.stdout);
+
+    // What is cut off is missed by the checkpoint that was kept.
+    let cut = good[..good.len() - 1]
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .unwrap();
+    fs::write(segment(&place), &good[..=cut]).unwrap();
+    place.run("log verify log").exits(0);
+    // It is of the line that was cut off's neighbour: one line more, and it shows.
+    let cut = good[..cut].iter().rposition(|byte| *byte == b'\n').unwrap();
+    fs::write(segment(&place), &good[..=cut]).unwrap();
+    let run = place.run("log verify log --checkpoint kept.jsonl").exits(1);
+    assert!(run.stdout.contains("its end was cut off"), "{}", run.stdout);
+}
+
+#[test]
+fn a_log_is_shown_as_far_as_it_was_asked_for() {
+    let place = place();
+    let lines = |line: &str| place.run(line).exits(0).stdout.lines().count();
+    assert_eq!(lines("log show log"), 4);
+    assert_eq!(lines("log show log --outcome identity"), 3);
+    assert_eq!(
+        lines("log show log --outcome identity --outcome rejected"),
+        4
+    );
+    assert_eq!(lines("log show log --reason unknown_cluster"), 1);
+    assert_eq!(lines("log show log --cluster nowhere"), 1);
+    assert_eq!(lines("log show log --attestor other"), 0);
+    assert_eq!(
+        lines("log show log --since 2027-01-15T08:00:01Z --until 2027-01-15T08:00:03Z"),
+        2
+    );
+    assert_eq!(
+        lines("log show log --id spiffe://example.org/spire/agent/k8s_sat/production/"),
+        3
+    );
+    assert_eq!(
+        lines("log show log --id spiffe://example.org/spire/agent/k8s_sat/staging/"),
+        0
+    );
+    assert_eq!(lines("log show log --last 2"), 2);
+    let run = place.run("log show log --last 1 --output json").exits(0);
+    let shown: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(shown["decision"]["outcome"], "identity");
+    assert_eq!(shown["naming"]["policy"]["name"], "node");
+    assert_eq!(shown["time"], "2027-01-15T08:00:03.000Z");
+    let number = shown["sequence"].as_u64().unwrap();
+    assert_eq!(lines(&format!("log show log --record {number}")), 1);
+
+    let mut bad = fs::read(segment(&place)).unwrap();
+    let at = bad.len() / 2;
+    bad[at] ^= 1;
+    fs::write(segment(&place), &bad).unwrap();
+    let run = place.run("log show log").exits(1);
+    assert!(
+        run.stderr.contains(&format!("byte {at} was")),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_log_is_replayed_by_either_engine_and_beside_another_policy() {
+    let place = place();
+    for engine in ["cranelift", "pulley"] {
+        let run = place
+            .run(&format!("log replay log --engine {engine} --output json"))
+            .exits(0);
+        let answer = run.json();
+        assert_eq!(
+            (&answer["same"], &answer["not_asked"]),
+            (&3.into(), &1.into())
+        );
+        assert_eq!(answer["diverged"], 0);
+    }
+    let run = place
+        .run("log replay log --instead builtin:uuid --output json")
+        .exits(1);
+    let answer = run.json();
+    assert_eq!(answer["diverged"], 3);
+    assert_eq!(answer["divergences"].as_array().unwrap().len(), 3);
+    assert_eq!(answer["first_divergence"]["sequence"], 3);
+    let run = place.run("log replay log --instead builtin:uuid").exits(1);
+    assert!(
+        run.stdout.contains("decision 3 comes out otherwise\n"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        run.stdout.contains("3 of 4 decisions come out otherwise\n"),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
+fn what_is_no_log_is_a_fault() {
+    let place = Place::new();
+    for command in ["verify", "show", "replay"] {
+        let run = place.run(&format!("log {command} nowhere")).exits(1);
+        assert!(
+            run.stderr.contains("cannot read `nowhere`"),
+            "{}",
+            run.stderr
+        );
+        fs::create_dir_all(place.path().join("empty")).unwrap();
+        let run = place.run(&format!("log {command} empty")).exits(1);
+        assert!(
+            run.stderr.contains("`empty` holds no decision log"),
+            "{}",
+            run.stderr
+        );
+    }
+}
+
+/// Asking is not deciding: an operator who tries a token out writes nothing.
+#[test]
+fn nameplate_attest_records_nothing() {
+    let place = place();
+    let before = fs::read(segment(&place)).unwrap();
+    place
+        .run("attest --config nameplate.toml --cluster production --token token --now 2027-01-15T08:00:00Z")
+        .exits(0);
+    assert_eq!(fs::read(segment(&place)).unwrap(), before);
+}
