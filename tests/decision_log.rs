@@ -95,7 +95,7 @@ fn replayer() -> Replayer {
 fn every_ending_is_recorded_once_and_comes_out_the_same() {
     let staging = Issuer::ec();
     let dir = TempDir::new().unwrap();
-    let denying = guest::denying(b"not-here", b"no machine is called so");
+    let denying = nameplate_torture::component::denying(b"not-here", b"no machine").unwrap();
     let trapping = guest::file("trap_unreachable").bytes;
     let outside = guest::answering(&["elsewhere"], &[]);
     let attest = |source, envelope: Envelope, cluster| {

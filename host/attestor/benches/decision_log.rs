@@ -9,6 +9,7 @@
     reason = "a benchmark that cannot go on should stop"
 )]
 
+#[expect(dead_code, reason = "shared with the other benchmarks")]
 mod support;
 
 use nameplate_attestor::decisions::{DecisionLog, Entry, Flush, Options, Reader, Verification};

@@ -96,7 +96,8 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     let (evidence, sent) = read(&bytes, arguments.request.as_deref()).map_err(unreadable)?;
     let (verdict, exit) = match &arguments.config {
         Some(config) => {
-            let attestors = Attestors::open(config, Sandbox::new()?).map_err(Failure::Config)?;
+            let attestors =
+                Attestors::open_unrecorded(config, Sandbox::new()?).map_err(Failure::Config)?;
             warn(&attestors);
             let attestor = chosen(&attestors, arguments.attestor.as_deref())?;
             let (verdict, exit) = judged(arguments, &attestor, sent)?;
