@@ -3,7 +3,7 @@
 //!
 //! Each is made for the limits and the envelope that it will meet. At a limit
 //! it asks for a little more than is allowed, but never for more than the
-//! [bound of reason](Reason): where the operator allows more than that, the
+//! bound of reason ([`limits::REASON`]): where the operator allows more than that, the
 //! attack works, and is reported.
 
 mod answers;

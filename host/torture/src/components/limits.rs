@@ -38,7 +38,7 @@ const ANSWER: &str = r#"
 /// Bytes of a page of memory.
 const PAGE: usize = 64 << 10;
 
-/// Fuel of one turn of the loop of [`turns`], at least.
+/// Fuel of one turn of the loop of [`burning`], at least.
 const FUEL_A_TURN: u64 = 6;
 
 /// Variables that each call of the recursion keeps.
