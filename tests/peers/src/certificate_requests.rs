@@ -13,8 +13,8 @@ const PATH: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
 /// administrator.
 #[derive(Debug)]
 pub struct Signed {
-    /// The request, as the API server has it.
-    pub request: Value,
+    /// The metadata of the request, as the API server has them.
+    pub metadata: Value,
     /// In PEM.
     pub certificate: String,
     /// Its key.
@@ -87,7 +87,7 @@ impl Cluster {
         let certificate = STANDARD.decode(request["status"]["certificate"].as_str().unwrap());
         Signed {
             certificate: String::from_utf8(certificate.unwrap()).unwrap(),
-            request,
+            metadata: request["metadata"].take(),
             key,
         }
     }

@@ -65,7 +65,7 @@ fn in_a_real_spire() {
     certificates::are_refused(&mut run);
     certificates::of_another_spires_agent(&mut run);
     requests::are_approved_and_denied(&mut run, &subject);
-    requests::are_kept_and_renewed(&mut run);
+    requests::are_kept_and_renewed(&mut run, &subject);
     requests::are_refused_by_what_the_api_server_knows(&mut run);
     configuration::is_validated(&run, &subject);
     swaps::of_the_policy(&mut run, &subject);

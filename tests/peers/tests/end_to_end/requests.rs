@@ -13,12 +13,16 @@ const KUBELET: &str = "kubernetes.io/kube-apiserver-client-kubelet";
 
 /// What our server is told; it reads requests, as it does by default.
 fn server(run: &Run) -> String {
+    server_naming(run, "")
+}
+
+fn server_naming(run: &Run, policy: &str) -> String {
     let at = run.at().display().to_string();
     run.k8s(
         "server",
         &format!(
             "cluster = \"demo\"\nca_bundle_path = \"{at}/ca.crt\"\n\
-             kube_config_file = \"{at}/reviewer.kubeconfig\""
+             kube_config_file = \"{at}/reviewer.kubeconfig\"\n{policy}"
         ),
     )
 }
@@ -76,12 +80,10 @@ pub(crate) fn are_approved_and_denied(run: &mut Run, subject: &Subject) {
     let spire = run.spire("k8s: a certificate is requested and approved", &server);
     let given = approved(run, &spire, "a", &stanza);
     assert_eq!(given.path, "/spire/agent/k8s/system/node/node-1");
-    assert_eq!(given.selectors[1], "subject:cn:system:node:node-1");
-    assert!(
-        given.selectors[0].starts_with("ca:fingerprint:"),
-        "{given:?}"
-    );
     assert!(given.can_reattest);
+    let [authority, name]: [String; 2] = given.selectors.try_into().unwrap();
+    assert!(authority.starts_with("ca:fingerprint:"), "{authority}");
+    assert_eq!(name, "subject:cn:system:node:node-1");
     nothing_is_left(run);
 
     eprintln!("  another is denied");
@@ -122,44 +124,50 @@ fn kept(run: &Run) -> PathBuf {
     run.at().join("keys")
 }
 
-fn read_kept(run: &mut Run) -> Value {
+/// The name of the request, and the key, of what is kept.
+fn read_kept(run: &mut Run) -> (String, String) {
     let file = kept(run).join("k8s.json");
     let mode = fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let kept: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
-    let key = kept["key"].as_str().unwrap();
-    let _kept = run.secret(key.lines().nth(1).unwrap().to_owned());
-    kept
+    let text = |pointer: &str| kept.pointer(pointer).and_then(Value::as_str).unwrap();
+    let key = text("/key");
+    let key = run.secret(key.lines().nth(1).unwrap().to_owned());
+    (text("/request/name").to_owned(), key)
 }
 
-pub(crate) fn are_kept_and_renewed(run: &mut Run) {
+/// And who asked for them is a fact, from the credential that was asked with.
+pub(crate) fn are_kept_and_renewed(run: &mut Run, subject: &Subject) {
     let directory = kept(run).display().to_string();
     let more = format!("key_directory = \"{directory}\"\ncertificate_ttl = \"10m\"");
-    let (server, stanza) = (server(run), agent(run, "node-1", &more));
+    let policy = "policy {\nsource = \"builtin:template\"\n\
+                  settings { path = [\"{node_name}\", \"{requester_pod_uid}\"] }\n}";
+    let server = server_naming(run, policy);
+    let stanza = agent(run, "node-1", &more);
     let spire = run.spire("k8s: a key is kept, and used again", &server);
     let given = approved(run, &spire, "a", &stanza);
-    let first = read_kept(run);
-    let requests = run.cluster.requests();
-    assert_eq!(requests, [first["request"]["name"].as_str().unwrap()]);
+    let pod = &subject.uid;
+    assert_eq!(given.path, format!("/spire/agent/k8s/node-1/{pod}"));
+    let (request, key) = read_kept(run);
+    assert_eq!(run.cluster.requests(), [request.as_str()]);
     let mut again = spire.start_agent("b", &stanza);
     assert_eq!(spire.agent(&again.attested()), given);
     assert!(again.said().contains("Kept certificate used"));
-    assert_eq!(run.cluster.requests(), requests);
+    assert_eq!(run.cluster.requests(), [request.as_str()]);
     run.heard(&again.said());
     drop(again);
 
     eprintln!("  Kubernetes has removed the request: it is renewed");
-    run.cluster.delete_request(&requests[0]);
-    assert_eq!(approved(run, &spire, "c", &stanza), given);
-    let second = read_kept(run);
-    assert_ne!(second["key"], first["key"]);
-    assert_eq!(
-        run.cluster.requests(),
-        [second["request"]["name"].as_str().unwrap()]
-    );
+    run.cluster.delete_request(&request);
+    let anew = approved(run, &spire, "c", &stanza);
+    assert_eq!(anew.path, given.path);
+    // Among them is the certificate's serial number.
+    assert_ne!(anew.selectors, given.selectors);
+    let (request, renewed) = read_kept(run);
+    assert_ne!(renewed, key);
+    assert_eq!(run.cluster.requests(), [request.as_str()]);
     run.heard(&(spire.said() + &spire.metrics()));
-    run.cluster
-        .delete_request(second["request"]["name"].as_str().unwrap());
+    run.cluster.delete_request(&request);
     fs::remove_dir_all(kept(run)).unwrap();
 }
 
@@ -173,11 +181,11 @@ fn lay(run: &mut Run, node: &str, signer: &str, signed: &Signed) {
         .unwrap();
     let key = signed.key.serialize_pem();
     let _kept = run.secret(key.lines().nth(1).unwrap().to_owned());
-    let metadata = &signed.request["metadata"];
+    let of = |key: &str| signed.metadata.get(key).unwrap();
     let kept = json!({
         "node": node,
         "signer": signer,
-        "request": {"name": metadata["name"], "uid": metadata["uid"]},
+        "request": {"name": of("name"), "uid": of("uid")},
         "certificate": signed.certificate,
         "key": key,
     });
