@@ -1,5 +1,10 @@
-//! The agent's `plugin_data`: whom a node of `k8s` asks for its certificate, and
-//! where an SVID comes from.
+//! The agent's `plugin_data`: whom a node of `k8s` asks for its certificate.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test; clippy's own exemption covers `#[test]` functions only"
+)]
 
 use nameplate_attestor::config::{PluginData, Problems};
 use nameplate_attestor::evidence::Method;

@@ -15,7 +15,7 @@ use nameplate_spire::{LaunchError, Plugin};
 pub(crate) enum Command {
     Server(server::Arguments),
     Agent(agent::Arguments),
-    Config(stanza::Arguments),
+    Config(Box<stanza::Arguments>),
 }
 
 /// Which of SPIRE's two a plugin serves.

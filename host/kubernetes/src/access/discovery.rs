@@ -119,10 +119,10 @@ mod tests {
     use std::fs;
 
     fn what(error: ApiError) -> String {
-        match error {
-            ApiError::NotConfigured { what } => what,
-            other => panic!("{other:?}"),
-        }
+        let ApiError::NotConfigured { what } = &error else {
+            panic!("{error:?}");
+        };
+        what.clone()
     }
 
     #[test]

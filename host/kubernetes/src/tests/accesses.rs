@@ -78,9 +78,12 @@ fn a_token_alone_is_a_credential() {
         server: server.to_owned(),
         ca: folder.path().join("ca.crt"),
     };
-    let unusable = |server: &str| match ApiServer::new(access(server)).unwrap_err() {
-        ApiError::NotConfigured { what } => what,
-        other => panic!("{other:?}"),
+    let unusable = |server: &str| {
+        let error = ApiServer::new(access(server)).unwrap_err();
+        let ApiError::NotConfigured { what } = &error else {
+            panic!("{error:?}");
+        };
+        what.clone()
     };
     let url = server.url();
     assert!(unusable(&url).contains("token` cannot be read"));
