@@ -3,13 +3,17 @@
 mod facts;
 
 use crate::attempt::Attempt;
+use crate::collisions::HolderNotice;
 use crate::config::MAX_LEEWAY;
 use crate::error::AttestError;
 use crate::first_use::{TakenToken, UsedTokens};
 use crate::generation::Generation;
 use crate::identity::AgentIdentity;
 use crate::naming::PolicyLabel;
+use crate::namings::Namings;
+use crate::probation::{FaultRate, Probation};
 use crate::record::Trail;
+use crate::shadow::Shadow;
 use crate::step::{Challenged, Presented, Step};
 use arc_swap::ArcSwap;
 use nameplate_decisions::Status as DecisionLogStatus;
@@ -19,7 +23,8 @@ use nameplate_evidence::{
 };
 use nameplate_policy::Facts;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// An evidence method under a name, ready to attest.
 ///
@@ -31,6 +36,7 @@ pub struct Attestor {
     /// Outlives generations: a swap must not make a used token new.
     used: Arc<UsedTokens>,
     swapping: Mutex<()>,
+    rolled_back: OnceLock<OnRollback>,
 }
 
 /// A generation, and which it is.
@@ -38,9 +44,60 @@ pub struct Attestor {
 pub(crate) struct Numbered {
     pub(crate) number: u64,
     pub(crate) generation: Generation,
+    probation: Option<Arc<Probation>>,
+}
+
+/// Whom an attestor tells of a rollback.
+struct OnRollback(Box<dyn Fn(RolledBack) + Send + Sync>);
+
+impl fmt::Debug for OnRollback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnRollback")
+    }
+}
+
+/// A naming that was taken back.
+#[derive(Debug)]
+pub(crate) struct RolledBack {
+    /// Number of the generation that serves now.
+    pub(crate) number: u64,
+    /// Its namings.
+    pub(crate) namings: Namings,
+    /// Those that were taken back.
+    pub(crate) from: Namings,
+    /// How often they failed.
+    pub(crate) rate: FaultRate,
+    /// When, in seconds since 1970.
+    pub(crate) at: u64,
+}
+
+impl Numbered {
+    /// The probation that its naming is on.
+    pub(crate) fn probation(&self) -> Option<&Arc<Probation>> {
+        self.probation.as_ref()
+    }
 }
 
 impl Generation {
+    /// Claims the identity for the subject of `facts`, where claims are kept.
+    fn claim(
+        &self,
+        identity: &AgentIdentity,
+        facts: &Facts,
+    ) -> Result<Option<HolderNotice>, AttestError> {
+        match &self.collisions {
+            Some(collisions) => collisions.claim(identity, facts),
+            None => Ok(None),
+        }
+    }
+
+    /// What is tried beside the policy that names the subject of `facts`:
+    /// only the attestor's own has a shadow.
+    fn shadow_of(&self, facts: &Facts) -> Option<&Shadow> {
+        let own = Arc::ptr_eq(self.naming(facts.cluster()), self.naming(None));
+        self.shadow.as_deref().filter(|_| own)
+    }
+
     /// Takes evidence of the attestor's method, and proves what it says.
     fn prove(&self, evidence: &RawEvidence, attempt: &Attempt) -> Result<Proven, AttestError> {
         self.method
@@ -79,18 +136,32 @@ pub struct Attestation {
     pub generation: u64,
     /// Whether the same evidence may attest the agent again.
     pub can_reattest: bool,
+    /// Something about the holder of the ID, for the operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notice: Option<HolderNotice>,
 }
 
 impl Attestor {
     /// An attestor that begins with `generation`.
     pub fn new(generation: Generation) -> Self {
+        Self::beginning_at(1, generation, None)
+    }
+
+    /// An attestor whose first generation has a number, and may be on probation.
+    pub(crate) fn beginning_at(
+        number: u64,
+        generation: Generation,
+        probation: Option<Arc<Probation>>,
+    ) -> Self {
         Self {
             current: ArcSwap::from_pointee(Numbered {
-                number: 1,
+                number,
                 generation,
+                probation,
             }),
             used: Arc::default(),
             swapping: Mutex::new(()),
+            rolled_back: OnceLock::new(),
         }
     }
 
@@ -124,6 +195,7 @@ impl Attestor {
             Presented::Answer(challenged, _) => Arc::clone(&challenged.current),
         });
         let decided = self.decide(presented, attempt, &mut trail);
+        self.watch(&trail, &decided, attempt);
         // Nothing is answered before it is recorded, where it is to be.
         trail.record(attempt, decided)
     }
@@ -153,7 +225,9 @@ impl Attestor {
                 (current, verified.map_err(AttestError::Rejected)?)
             }
         };
-        let Numbered { number, generation } = &*current;
+        let Numbered {
+            number, generation, ..
+        } = &*current;
         let namespace = &generation.namespace;
 
         if generation.one_time_tokens {
@@ -184,6 +258,7 @@ impl Attestor {
         if !can_reattest {
             first_use(&identity, attempt)?;
         }
+        let notice = generation.claim(&identity, facts)?;
 
         Ok(Step::Attested(Attestation {
             identity,
@@ -191,7 +266,63 @@ impl Attestor {
             fuel: verdict.fuel,
             generation: *number,
             can_reattest,
+            notice,
         }))
+    }
+
+    /// Lets those see a decision who watch the policy that made it.
+    fn watch(&self, trail: &Trail, decided: &Result<Step, AttestError>, attempt: &Attempt) {
+        let current = &trail.current;
+        let (Some(facts), false) = (&trail.facts, matches!(decided, Ok(Step::Challenged(_))))
+        else {
+            return;
+        };
+        if let Some(shadow) = current.generation.shadow_of(facts) {
+            shadow.offer(facts, decided);
+        }
+        let (error, now) = (decided.as_ref().err(), attempt.seconds());
+        let on_probation = current.probation.as_ref();
+        if let Some((probation, rate)) =
+            on_probation.and_then(|probation| Some((probation, probation.count(error, now)?)))
+        {
+            self.roll_back(current, probation, rate, now);
+        }
+    }
+
+    /// Takes back the naming of `from`, unless another serves by now. Whom the
+    /// current generation trusts stays.
+    fn roll_back(&self, from: &Numbered, probation: &Probation, rate: FaultRate, now: u64) {
+        let taken_back = from.generation.namings.digest();
+        let (number, generation) = {
+            let _one_at_a_time = self.swapping.lock().unwrap_or_else(PoisonError::into_inner);
+            let current = self.current.load_full();
+            if current.generation.namings.digest() != taken_back {
+                return;
+            }
+            let generation = current.generation.named_by(probation.before().clone());
+            let number = current.number.saturating_add(1);
+            self.current.store(Arc::new(Numbered {
+                number,
+                generation: generation.clone(),
+                probation: None,
+            }));
+            (number, generation)
+        };
+        if let Some(OnRollback(tell)) = self.rolled_back.get() {
+            tell(RolledBack {
+                number,
+                namings: generation.namings,
+                from: from.generation.namings.clone(),
+                rate,
+                at: now,
+            });
+        }
+    }
+
+    /// Calls `tell` after each rollback, on the thread that attested.
+    pub(crate) fn on_rollback(&self, tell: impl Fn(RolledBack) + Send + Sync + 'static) {
+        // Once: an attestor belongs to one succession.
+        self.rolled_back.set(OnRollback(Box::new(tell))).ok();
     }
 
     /// Takes the token of `verified` for this attestation and no other.
@@ -215,12 +346,30 @@ impl Attestor {
     ///
     /// Attestations under way end on the generation they began with.
     pub fn swap(&self, generation: Generation) -> u64 {
+        self.swap_with(|_| (generation, None))
+    }
+
+    /// The same, with a generation that is made of the one that serves.
+    pub(crate) fn swap_with(
+        &self,
+        next: impl FnOnce(&Numbered) -> (Generation, Option<Arc<Probation>>),
+    ) -> u64 {
         // Two swaps at once must not get one number. Nobody who attests waits here.
         let _one_at_a_time = self.swapping.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = self.generation().saturating_add(1);
-        self.current
-            .store(Arc::new(Numbered { number, generation }));
+        let current = self.current.load_full();
+        let (generation, probation) = next(&current);
+        let number = current.number.saturating_add(1);
+        self.current.store(Arc::new(Numbered {
+            number,
+            generation,
+            probation,
+        }));
         number
+    }
+
+    /// What serves now.
+    pub(crate) fn current(&self) -> Arc<Numbered> {
+        self.current.load_full()
     }
 
     /// The evidence method of the current generation.

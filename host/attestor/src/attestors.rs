@@ -1,22 +1,24 @@
 //! All attestors of one configuration file, reloaded as a whole.
 
 use crate::attestor::Attestor;
-use crate::config::{AttestorConfig, Config, Problems};
-use crate::generation::Generation;
+use crate::config::{AttestorConfig, Config, Problems, SwapsConfig};
+use crate::succession::{Candidate, Observer, Succession, Unobserved};
 use crate::watch::{Contents, WatchError, WatchOptions, Watcher};
 use arc_swap::ArcSwap;
 use nameplate_policy::Sandbox;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 /// The attestors that a configuration file describes.
 #[derive(Debug)]
 pub struct Attestors {
     path: PathBuf,
     sandbox: Sandbox,
-    recording: Recording,
-    by_name: ArcSwap<BTreeMap<String, Arc<Attestor>>>,
+    keeping: Keeping,
+    observer: Arc<dyn Observer>,
+    by_name: ArcSwap<BTreeMap<String, Arc<Succession>>>,
     /// What was last read. Held while a reload is under way, so that an older
     /// file can't replace a newer one.
     state: Mutex<State>,
@@ -31,11 +33,25 @@ struct State {
     at_first: Contents,
 }
 
-/// Whether the decision logs that a configuration asks for are written.
+/// Whether anything outlives the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Recording {
+enum Keeping {
     On,
     Off,
+}
+
+impl Keeping {
+    /// Reads a configuration, without what it asks to be kept where that is off.
+    fn read(self, path: &Path) -> Result<Config, Problems> {
+        let mut config = Config::read(path)?;
+        if self == Self::Off {
+            for attestor in &mut config.attestors {
+                attestor.swaps = SwapsConfig::default();
+                attestor.decision_log = None;
+            }
+        }
+        Ok(config)
+    }
 }
 
 /// What a reload put in place.
@@ -63,31 +79,65 @@ impl Attestors {
     /// # Errors
     /// Every problem found, each with its place in the file.
     pub fn open(path: &Path, sandbox: Sandbox) -> Result<Self, Problems> {
-        Self::begin(path, sandbox, Recording::On)
+        Self::begin(
+            path,
+            sandbox,
+            Keeping::On,
+            Arc::new(Unobserved),
+            SystemTime::now(),
+        )
     }
 
-    /// The same, and no decision is recorded: to ask what would be decided,
-    /// beside the process that does decide.
+    /// The same, where `observer` is told what becomes of generations besides
+    /// what [`Attestors::reload`] says: rollbacks, and what was restored. It is
+    /// `now`.
+    ///
+    /// # Errors
+    /// As [`Attestors::open`].
+    pub fn open_observed(
+        path: &Path,
+        sandbox: Sandbox,
+        observer: Arc<dyn Observer>,
+        now: SystemTime,
+    ) -> Result<Self, Problems> {
+        Self::begin(path, sandbox, Keeping::On, observer, now)
+    }
+
+    /// The same as [`Attestors::open`], and nothing is kept or recorded: to ask
+    /// what would be decided, beside the process that does decide.
     ///
     /// # Errors
     /// As [`Attestors::open`].
     pub fn open_unrecorded(path: &Path, sandbox: Sandbox) -> Result<Self, Problems> {
-        Self::begin(path, sandbox, Recording::Off)
+        Self::begin(
+            path,
+            sandbox,
+            Keeping::Off,
+            Arc::new(Unobserved),
+            SystemTime::now(),
+        )
     }
 
-    fn begin(path: &Path, sandbox: Sandbox, recording: Recording) -> Result<Self, Problems> {
+    fn begin(
+        path: &Path,
+        sandbox: Sandbox,
+        keeping: Keeping,
+        observer: Arc<dyn Observer>,
+        now: SystemTime,
+    ) -> Result<Self, Problems> {
         // Read twice: the first time only says which files there are.
         let at_first = Contents::read(&Config::read(path)?.files);
-        let config = Config::read(path)?;
-        let by_name = load(&config, &sandbox, recording)?
-            .into_iter()
-            .map(|(name, generation)| (name, Arc::new(Attestor::new(generation))))
-            .collect();
+        let config = keeping.read(path)?;
+        let begin = |attestor: &AttestorConfig| {
+            Succession::begin(&config, attestor, &sandbox, Arc::clone(&observer), now)
+        };
+        let by_name = every(&config, begin)?;
         Ok(Self {
             path: path.to_owned(),
             sandbox,
-            recording,
-            by_name: ArcSwap::from_pointee(by_name),
+            keeping,
+            observer,
+            by_name: ArcSwap::from_pointee(by_name.into_iter().collect()),
             state: Mutex::new(State {
                 files: config.files,
                 warnings: config.warnings,
@@ -98,6 +148,12 @@ impl Attestors {
 
     /// The attestor called `name`.
     pub fn named(&self, name: &str) -> Option<Arc<Attestor>> {
+        let by_name = self.by_name.load();
+        by_name.get(name).map(|one| Arc::clone(one.attestor()))
+    }
+
+    /// How the generations of the attestor called `name` followed each other.
+    pub fn succession(&self, name: &str) -> Option<Arc<Succession>> {
         self.by_name.load().get(name).cloned()
     }
 
@@ -121,33 +177,52 @@ impl Attestors {
     /// # Errors
     /// Every problem found; what served before goes on serving.
     pub fn reload(&self) -> Result<Reload, Problems> {
+        self.reload_at(SystemTime::now())
+    }
+
+    /// The same, at `now`: what follows a swap is counted from then.
+    ///
+    /// # Errors
+    /// As [`Attestors::reload`].
+    pub fn reload_at(&self, now: SystemTime) -> Result<Reload, Problems> {
         let mut state = self.state();
-        let candidate = Config::read(&self.path).and_then(|config| {
-            let generations = load(&config, &self.sandbox, self.recording)?;
-            Ok((config, generations))
+        let before = self.by_name.load_full();
+        let next =
+            |config: &Config, attestor: &AttestorConfig| match before.get(attestor.name.as_str()) {
+                Some(one) => one
+                    .judge(config, attestor, &self.sandbox, now)
+                    .map(|candidate| Next::Candidate(Arc::clone(one), Box::new(candidate))),
+                None => {
+                    let observer = Arc::clone(&self.observer);
+                    Succession::begin(config, attestor, &self.sandbox, observer, now).map(Next::New)
+                }
+            };
+        let candidate = self.keeping.read(&self.path).and_then(|config| {
+            let all = every(&config, |attestor| next(&config, attestor))?;
+            Ok((config, all))
         });
-        let (config, generations) = candidate.inspect_err(|problems| {
+        let (config, all) = candidate.inspect_err(|problems| {
             // A change of any of these may be the cure.
             if !problems.files.is_empty() {
                 state.files.clone_from(&problems.files);
             }
         })?;
-        let before = self.by_name.load_full();
         let mut serving = Vec::new();
-        let after: BTreeMap<_, _> = generations
+        let after: BTreeMap<_, _> = all
             .into_iter()
-            .map(|(name, generation)| {
-                let attestor = match before.get(&name) {
-                    Some(attestor) => {
-                        serving.push((name.clone(), attestor.swap(generation)));
-                        Arc::clone(attestor)
+            .map(|(name, next)| {
+                let (one, number) = match next {
+                    Next::Candidate(one, candidate) => {
+                        let number = one.take(*candidate, now);
+                        (one, number)
                     }
-                    None => {
-                        serving.push((name.clone(), 1));
-                        Arc::new(Attestor::new(generation))
+                    Next::New(one) => {
+                        let number = one.attestor().generation();
+                        (one, number)
                     }
                 };
-                (name, attestor)
+                serving.push((name.clone(), number));
+                (name, one)
             })
             .collect();
         let gone = |name: &&String| !after.contains_key(*name);
@@ -194,19 +269,23 @@ impl Attestors {
     }
 }
 
-/// Loads every attestor, and finds the problems of all of them.
-///
-/// Logs are opened when everything else is good: that is what writes.
-fn load(
+/// What an attestor of a configuration comes to.
+enum Next {
+    /// One that attests already, and what may serve there.
+    Candidate(Arc<Succession>, Box<Candidate>),
+    /// One that is new.
+    New(Arc<Succession>),
+}
+
+/// Does something with every attestor, and finds the problems of all of them.
+fn every<T>(
     config: &Config,
-    sandbox: &Sandbox,
-    recording: Recording,
-) -> Result<Vec<(String, Generation)>, Problems> {
-    let load = |attestor: &AttestorConfig| -> Result<_, Problems> {
-        let generation = Generation::load(config, attestor, sandbox)?;
-        Ok((attestor.name.to_string(), generation))
+    each: impl Fn(&AttestorConfig) -> Result<T, Problems>,
+) -> Result<Vec<(String, T)>, Problems> {
+    let named = |attestor: &AttestorConfig| -> Result<_, Problems> {
+        Ok((attestor.name.to_string(), each(attestor)?))
     };
-    let (good, bad): (Vec<_>, Vec<_>) = config.attestors.iter().map(load).partition(Result::is_ok);
+    let (good, bad): (Vec<_>, Vec<_>) = config.attestors.iter().map(named).partition(Result::is_ok);
     let mut all: Option<Problems> = None;
     for problems in bad.into_iter().filter_map(Result::err) {
         match &mut all {
@@ -216,14 +295,6 @@ fn load(
     }
     match all {
         Some(problems) => Err(problems),
-        None => good
-            .into_iter()
-            .filter_map(Result::ok)
-            .zip(&config.attestors)
-            .map(|((name, generation), attestor)| match recording {
-                Recording::On => Ok((name, generation.open_decision_log(config, attestor)?)),
-                Recording::Off => Ok((name, generation)),
-            })
-            .collect(),
+        None => Ok(good.into_iter().filter_map(Result::ok).collect()),
     }
 }

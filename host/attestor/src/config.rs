@@ -17,10 +17,14 @@ mod naming;
 mod nearest;
 mod problem;
 mod quantity;
+mod swaps;
 mod toml;
 
 pub use naming::{NamingConfig, PolicyPlace};
 pub use problem::{Problem, ProblemSummary, Problems, Severity, Source};
+pub use swaps::{
+    CollisionsConfig, GateConfig, PathPattern, PathPatternError, RollbackConfig, SwapsConfig,
+};
 
 use crate::agent::AgentConfig;
 use crate::error::chain;
@@ -70,6 +74,8 @@ pub struct AttestorConfig {
     pub naming: NamingConfig,
     /// Whether every token serves once.
     pub one_time_tokens: bool,
+    /// How its generations follow each other.
+    pub swaps: SwapsConfig,
     /// Who is trusted to vouch for them.
     pub trust: TrustConfig,
     /// Where its decisions are recorded, if they are.

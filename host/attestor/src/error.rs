@@ -5,8 +5,10 @@
 //! operator's, the policy author's or ours). Two audiences: the peer is told
 //! a reason code and one fixed sentence, the operator reads the whole chain.
 
+use crate::collisions::IdentityCollision;
 use crate::envelope::AdmitError;
 use crate::first_use::{KnownAgentsError, UsedTokenError};
+use crate::holders::HoldersError;
 use crate::naming::PolicyLabel;
 use nameplate_decisions::Unrecorded;
 use nameplate_evidence::EvidenceError;
@@ -47,6 +49,12 @@ pub enum AttestError {
         #[source]
         error: AdmitError,
     },
+    /// The policy gave the subject an ID that another subject holds.
+    #[error("two subjects are given one identity")]
+    IdentityCollision(#[source] Box<IdentityCollision>),
+    /// It cannot be said whether another subject holds the ID.
+    #[error("it cannot be said who holds the identity")]
+    HoldersUnknown(#[source] HoldersError),
     /// A challenge cannot be made without random bytes.
     #[error("the operating system has no random bytes for a challenge")]
     NoRandomness,
@@ -98,7 +106,11 @@ impl AttestError {
             | Self::TokenNotFresh(UsedTokenError::Used | UsedTokenError::Endless)
             | Self::AlreadyAttested => Failure::Rejected,
             Self::Denied { .. } => Failure::Denied,
-            Self::PolicyFailed { .. } | Self::NotAdmitted { .. } => Failure::Fault,
+            // The peer proved what it is; who made two of one is not the peer.
+            Self::PolicyFailed { .. }
+            | Self::NotAdmitted { .. }
+            | Self::IdentityCollision(_)
+            | Self::HoldersUnknown(_) => Failure::Fault,
         }
     }
 
@@ -109,6 +121,8 @@ impl AttestError {
             Self::Denied { .. } => "policy_denied",
             Self::PolicyFailed { fault, .. } => fault.reason(),
             Self::NotAdmitted { error, .. } => error.reason(),
+            Self::IdentityCollision(_) => "identity_collision",
+            Self::HoldersUnknown(_) => "holders_unavailable",
             Self::NoRandomness => "no_random_bytes",
             Self::TokenNotFresh(UsedTokenError::Used) => "token_already_used",
             Self::TokenNotFresh(UsedTokenError::Full) => "used_tokens_full",
@@ -129,6 +143,7 @@ impl AttestError {
             Self::Rejected(EvidenceError::Bundle { .. })
             | Self::TokenNotFresh(UsedTokenError::Full)
             | Self::AgentsUnknown(_)
+            | Self::HoldersUnknown(_)
             | Self::Unrecorded(_) => true,
             Self::Rejected(_)
             | Self::NoRandomness
@@ -136,7 +151,8 @@ impl AttestError {
             | Self::AlreadyAttested
             | Self::Denied { .. }
             | Self::PolicyFailed { .. }
-            | Self::NotAdmitted { .. } => false,
+            | Self::NotAdmitted { .. }
+            | Self::IdentityCollision(_) => false,
         }
     }
 
@@ -155,6 +171,8 @@ impl AttestError {
             | Self::TokenNotFresh(_)
             | Self::AlreadyAttested
             | Self::AgentsUnknown(_)
+            | Self::IdentityCollision(_)
+            | Self::HoldersUnknown(_)
             | Self::Unrecorded(_) => None,
         }
     }

@@ -1,13 +1,16 @@
 //! Everything an attestor decides with, replaced as a whole.
 
-use crate::config::{AttestorConfig, Config, NamingConfig, Problem, Problems, TrustConfig};
+use crate::collisions::Collisions;
+use crate::config::{AttestorConfig, Config, Problem, Problems, TrustConfig};
 use crate::namespace::Namespace;
-use crate::naming::{Naming, NamingError};
+use crate::naming::Naming;
+use crate::namings::Namings;
 use crate::record::Records;
+use crate::shadow::Shadow;
 use nameplate_decisions::DecisionLog;
 use nameplate_evidence::{Method, TokenVerifier, Verifier};
-use nameplate_policy::{LoadError, PolicyRequest, PolicySource, Sandbox};
-use std::collections::HashMap;
+use nameplate_policy::Sandbox;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What an attestor decides with: whom it trusts, which policies name what
@@ -15,15 +18,16 @@ use std::sync::Arc;
 ///
 /// A generation never changes. A change of any part makes a new one, and an
 /// attestation runs on one generation from beginning to end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Generation {
     pub(crate) namespace: Namespace,
     pub(crate) verifier: Verifier,
-    pub(crate) naming: Arc<Naming>,
-    pub(crate) by_cluster: HashMap<String, Arc<Naming>>,
+    pub(crate) namings: Namings,
     pub(crate) method: Method,
     pub(crate) one_time_tokens: bool,
     pub(crate) records: Option<Records>,
+    pub(crate) collisions: Option<Collisions>,
+    pub(crate) shadow: Option<Arc<Shadow>>,
 }
 
 impl Generation {
@@ -37,10 +41,11 @@ impl Generation {
                 Verifier::Certificates(_) => Method::X509Pop,
             },
             verifier,
-            naming: Arc::new(naming),
-            by_cluster: HashMap::new(),
+            namings: Namings::new(Arc::new(naming), BTreeMap::new()),
             one_time_tokens: false,
             records: None,
+            collisions: None,
+            shadow: None,
         }
     }
 
@@ -62,7 +67,21 @@ impl Generation {
     /// The same, with a naming of its own for one cluster.
     #[must_use]
     pub fn with_cluster(mut self, cluster: impl Into<String>, naming: Naming) -> Self {
-        self.by_cluster.insert(cluster.into(), Arc::new(naming));
+        self.namings = self.namings.with_cluster(cluster.into(), naming);
+        self
+    }
+
+    /// The same, where it is remembered which subject holds which ID.
+    #[must_use]
+    pub fn with_collisions(mut self, collisions: Collisions) -> Self {
+        self.collisions = Some(collisions);
+        self
+    }
+
+    /// The same, with a policy that is tried beside it.
+    #[must_use]
+    pub fn with_shadow(mut self, shadow: Arc<Shadow>) -> Self {
+        self.shadow = Some(shadow);
         self
     }
 
@@ -114,9 +133,7 @@ impl Generation {
 
     /// How the subjects of `cluster` are named.
     pub fn naming(&self, cluster: Option<&str>) -> &Arc<Naming> {
-        cluster
-            .and_then(|cluster| self.by_cluster.get(cluster))
-            .unwrap_or(&self.naming)
+        self.namings.of(cluster)
     }
 
     /// Loads every policy that an attestor's configuration names.
@@ -128,47 +145,44 @@ impl Generation {
         attestor: &AttestorConfig,
         sandbox: &Sandbox,
     ) -> Result<Self, Problems> {
-        let mut problems: Vec<Problem> = Vec::new();
-        let mut load = |naming: &NamingConfig| match load_naming(naming, sandbox) {
-            Ok(naming) => Some(Arc::new(naming)),
-            Err(list) => {
-                // A cluster that inherits the policy repeats its problems.
-                for problem in list {
-                    if !problems.contains(&problem) {
-                        problems.push(problem);
-                    }
-                }
-                None
-            }
-        };
-        // Clusters that all name for themselves leave the attestor's own unused.
-        let naming = load(&attestor.naming);
-        let by_cluster: HashMap<_, _> = attestor
-            .clusters()
-            .iter()
-            .filter_map(|cluster| {
-                let own = cluster.naming.as_ref()?;
-                Some((cluster.trust.name.clone(), load(own)?))
-            })
-            .collect();
-        match naming {
-            Some(naming) if problems.is_empty() => Ok(Self {
-                namespace: Namespace {
-                    trust_domain: config.trust_domain.clone(),
-                    attestor: attestor.name.clone(),
-                },
-                verifier: verifier(&attestor.trust),
-                naming,
-                by_cluster,
-                method: attestor.method,
-                one_time_tokens: attestor.one_time_tokens,
-                records: None,
-            }),
-            _ => {
+        match Namings::load(attestor, sandbox) {
+            Ok(namings) => Ok(Self::trusting(config, attestor, namings)),
+            Err(problems) => {
                 let mut problems = config.source.problems(problems);
                 problems.files.clone_from(&config.files);
                 Err(problems)
             }
+        }
+    }
+
+    /// `namings`, for those whom the configuration trusts.
+    pub(crate) fn trusting(config: &Config, attestor: &AttestorConfig, namings: Namings) -> Self {
+        Self {
+            namespace: Namespace {
+                trust_domain: config.trust_domain.clone(),
+                attestor: attestor.name.clone(),
+            },
+            verifier: verifier(&attestor.trust),
+            namings,
+            method: attestor.method,
+            one_time_tokens: attestor.one_time_tokens,
+            records: None,
+            collisions: None,
+            shadow: None,
+        }
+    }
+
+    /// The same trust, with other namings and what goes with them.
+    pub(crate) fn named_by(&self, namings: Namings) -> Self {
+        let log = self.decision_log().cloned();
+        let named = Self {
+            namings,
+            records: None,
+            ..self.clone()
+        };
+        match log {
+            Some(log) => named.recorded_in(log),
+            None => named,
         }
     }
 }
@@ -179,49 +193,5 @@ fn verifier(trust: &TrustConfig) -> Verifier {
             TokenVerifier::new(clusters.iter().map(|cluster| cluster.trust.clone())).into()
         }
         TrustConfig::Certificates(certificates) => certificates.clone().into(),
-    }
-}
-
-fn load_naming(config: &NamingConfig, sandbox: &Sandbox) -> Result<Naming, Vec<Problem>> {
-    let request = PolicyRequest {
-        source: config.source.clone(),
-        digest: config.digest,
-        settings: config.settings.clone(),
-        limits: config.limits.clone(),
-    };
-    Naming::load(sandbox, &request, config.envelope.clone())
-        .map_err(|error| problems(config, &request.source, &error))
-}
-
-/// Puts an error where the operator can mend it.
-fn problems(config: &NamingConfig, source: &PolicySource, error: &NamingError) -> Vec<Problem> {
-    let place = &config.place;
-    let whole = |span| {
-        let message = format!("policy {source}: {}", crate::error::chain(error));
-        vec![Problem::error(span, message)]
-    };
-    match error {
-        NamingError::Load(LoadError::Settings(list)) => list
-            .iter()
-            .map(|problem| {
-                let message = format!("policy {source}: {}", problem.message);
-                Problem::error(place.setting(&problem.pointer), message)
-            })
-            .collect(),
-        NamingError::Load(LoadError::SettingsShape(_) | LoadError::Configure(_)) => {
-            whole(place.settings())
-        }
-        NamingError::Load(LoadError::DigestMismatch { .. }) => whole(place.digest()),
-        NamingError::Load(
-            LoadError::Unreadable(_)
-            | LoadError::UnknownBuiltin { .. }
-            | LoadError::TooLarge { .. }
-            | LoadError::Contract(_)
-            | LoadError::Structure(_)
-            | LoadError::Compile(_),
-        )
-        | NamingError::CasesMalformed(_)
-        | NamingError::SubjectKeysMalformed(_)
-        | NamingError::CasesFailed { .. } => whole(place.source()),
     }
 }

@@ -40,7 +40,9 @@
 //! | [`AgentIdentity`] | an admitted SPIFFE ID and its selectors |
 //! | [`AttestError`] | why there is none: *rejected*, *denied* or *fault* |
 //!
-//! [`Attestors`] reads all of it from a configuration file and keeps it up to
+//! [`Succession`] is how the generations of an attestor follow each other: what
+//! a new one has to pass, and what serves when it fails. [`Attestors`] reads
+//! all of it from a configuration file and keeps it up to
 //! date; [`config`] is that file's meaning, [`watch`] notices its changes,
 //! [`cases`] are a policy's tests of itself, and [`study`] finds out by asking
 //! what a policy does.
@@ -85,19 +87,25 @@ mod agent;
 mod attempt;
 mod attestor;
 mod attestors;
+mod collisions;
 mod envelope;
 mod error;
 mod fact;
 mod first_use;
 mod generation;
+mod holders;
 mod identity;
 mod namespace;
 mod naming;
+mod namings;
 mod placeholder;
+mod probation;
 mod record;
+mod shadow;
 mod spiffe_id;
 mod step;
 mod subject_key;
+mod succession;
 mod token_method;
 
 pub use nameplate_decisions as decisions;
@@ -114,18 +122,29 @@ pub use agent::{
 pub use attempt::Attempt;
 pub use attestor::{Attestation, Attestor};
 pub use attestors::{Attestors, Reload, WatchEvent};
+pub use collisions::{Collisions, HolderNotice, IdentityCollision};
 pub use envelope::{AdmitError, Envelope, Leading};
 pub use error::{AttestError, Failure, PeerMessage, chain};
 pub use fact::{FactPointer, NoSuchFact};
 pub use first_use::{KnownAgents, KnownAgentsError, MAX_USED_TOKENS, UsedTokenError};
 pub use generation::Generation;
+pub use holders::{
+    CACHE_BYTES, Claim, Holder, Holders, HoldersError, HoldersLimits, HoldersStatus, Inheritance,
+    OnCollision, ReleaseError, release,
+};
 pub use identity::{AgentIdentity, Selector};
 pub use namespace::{AttestorName, AttestorNameError, Namespace};
 pub use naming::{Naming, NamingError, PolicyLabel};
 pub use placeholder::PatternError;
+pub use probation::FaultRate;
+pub use shadow::{Difference, QUEUE as SHADOW_QUEUE, Shadow, ShadowStatus};
 pub use spiffe_id::{
     MAX_ID_BYTES, MAX_TRUST_DOMAIN_BYTES, PathSegment, SpiffeId, SpiffeIdError, TrustDomain,
 };
 pub use step::{Challenged, Presented, Step};
 pub use subject_key::{SaidBy, SubjectKey, SubjectKeys, SubjectKeysError};
+pub use succession::{
+    Candidate, Change, Observer, PolicyStatus, ProbationStatus, Refused, RefusedBy, Serving,
+    StateError, Status, Succession, Unobserved, Why,
+};
 pub use token_method::TokenMethod;

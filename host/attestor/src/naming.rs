@@ -2,10 +2,14 @@
 
 use crate::cases::{self, CaseFailure};
 use crate::envelope::Envelope;
+use crate::error::AttestError;
+use crate::identity::AgentIdentity;
+use crate::namespace::Namespace;
 use crate::subject_key::{SubjectKey, SubjectKeys, SubjectKeysError};
 use nameplate_policy::{
     Digest, Facts, LoadError, Manifest, Policy, PolicyRequest, PolicySource, Sandbox,
 };
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,6 +20,10 @@ pub struct Naming {
     pub(crate) envelope: Envelope,
     pub(crate) label: Arc<PolicyLabel>,
     subject_keys: SubjectKeys,
+    /// Kept so that the last good one can be put on disk: the file may be
+    /// another by then, or gone.
+    component: Cow<'static, [u8]>,
+    source: String,
 }
 
 impl Naming {
@@ -28,6 +36,16 @@ impl Naming {
         sandbox: &Sandbox,
         request: &PolicyRequest,
         envelope: Envelope,
+    ) -> Result<Self, NamingError> {
+        Self::load_from(sandbox, request, envelope, request.source.to_string())
+    }
+
+    /// The same, for a component that came from `source` at some time.
+    pub(crate) fn load_from(
+        sandbox: &Sandbox,
+        request: &PolicyRequest,
+        envelope: Envelope,
+        source: String,
     ) -> Result<Self, NamingError> {
         let (component, digest) = request.source.read(request.digest, &request.limits)?;
         // One read: what the cases prove is what will serve.
@@ -44,15 +62,56 @@ impl Naming {
             .map_err(NamingError::SubjectKeysMalformed)?;
         Ok(Self {
             subject_keys,
-            label: Arc::new(PolicyLabel::new(&request.source, policy.manifest(), digest)),
+            label: Arc::new(PolicyLabel::new(&source, policy.manifest(), digest)),
             policy,
             envelope,
+            component,
+            source,
         })
+    }
+
+    /// What an attestation would come to that proved `facts`.
+    pub(crate) fn answer(
+        &self,
+        namespace: &Namespace,
+        facts: &Facts,
+    ) -> Result<AgentIdentity, AttestError> {
+        let policy = &self.label;
+        let verdict = self
+            .policy
+            .derive(facts)
+            .map_err(|fault| AttestError::PolicyFailed {
+                policy: Arc::clone(policy),
+                fault,
+            })?;
+        let derivation = verdict.answer.map_err(|denial| AttestError::Denied {
+            policy: Arc::clone(policy),
+            denial,
+        })?;
+        self.envelope
+            .admit(namespace, facts, derivation)
+            .map_err(|error| AttestError::NotAdmitted {
+                policy: Arc::clone(policy),
+                error,
+            })
     }
 
     /// The loaded policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// Whether it answers alike: component, settings, envelope and limits.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let of = |naming: &Self| {
+            let policy = &naming.policy;
+            (
+                policy.digest(),
+                policy.settings_digest(),
+                policy.limits().clone(),
+            )
+        };
+        of(self) == of(other) && self.envelope == other.envelope
     }
 
     /// What the policy may answer.
@@ -68,6 +127,16 @@ impl Naming {
     /// Which subject the facts are of, as the policy tells subjects apart.
     pub fn subject_key(&self, facts: &Facts) -> SubjectKey {
         self.subject_keys.key(facts)
+    }
+
+    /// Where its component came from.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Its component.
+    pub(crate) fn component(&self) -> &[u8] {
+        &self.component
     }
 
     /// Which policy it is.
@@ -88,9 +157,9 @@ pub struct PolicyLabel {
 }
 
 impl PolicyLabel {
-    fn new(source: &PolicySource, manifest: &Manifest, digest: Digest) -> Self {
+    fn new(source: &str, manifest: &Manifest, digest: Digest) -> Self {
         Self {
-            name: manifest.name.clone().unwrap_or_else(|| source.to_string()),
+            name: manifest.name.clone().unwrap_or_else(|| source.to_owned()),
             version: manifest.version.clone(),
             digest,
         }

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Where the attestations of a generation are recorded, and how it names.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Records {
     pub(crate) log: DecisionLog,
     attestor: Arc<str>,
@@ -28,13 +28,13 @@ impl Records {
     pub(crate) fn of(generation: &Generation, log: DecisionLog) -> Self {
         let attestor: Arc<str> = generation.namespace.attestor.as_str().into();
         let record = |naming: &Naming| Arc::new(naming_record(generation, &attestor, naming));
-        let by_cluster = &generation.by_cluster;
         Self {
             log,
-            naming: record(&generation.naming),
-            by_cluster: by_cluster
-                .iter()
-                .map(|(cluster, naming)| (cluster.clone(), record(naming)))
+            naming: record(generation.namings.of(None)),
+            by_cluster: generation
+                .namings
+                .each()
+                .filter_map(|(cluster, naming)| Some((cluster?.to_owned(), record(naming))))
                 .collect(),
             attestor,
         }

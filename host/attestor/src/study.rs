@@ -29,6 +29,7 @@ mod sightings;
 mod source;
 
 pub use collisions::{Collision, Collisions, Difference, SharedId, both_subjects, differences};
+pub(crate) use comparison::shapes;
 pub use comparison::{Change, Comparison, ComparisonOptions, Group, Sample};
 pub use explanation::{
     Aspect, Derivation, Effects, ExplainError, Explained, Explanation, How, Influence, Origin,

@@ -234,6 +234,8 @@ fn policy_of(error: &AttestError) -> Option<&PolicyLabel> {
         | AttestError::TokenNotFresh(_)
         | AttestError::AlreadyAttested
         | AttestError::AgentsUnknown(_)
+        | AttestError::IdentityCollision(_)
+        | AttestError::HoldersUnknown(_)
         | AttestError::Unrecorded(_) => None,
         AttestError::Denied { policy, .. }
         | AttestError::PolicyFailed { policy, .. }
@@ -265,6 +267,12 @@ fn whose(error: &AttestError) -> &'static str {
         AttestError::TokenNotFresh(UsedTokenError::Used | UsedTokenError::Endless)
         | AttestError::AlreadyAttested => "the peer's: it has attested before",
         AttestError::Denied { .. } => "nobody's: the policy decided to give this subject no name",
+        AttestError::IdentityCollision(_) => {
+            "the policy author's, or the operator's: two subjects have one name"
+        }
+        AttestError::HoldersUnknown(_) => {
+            "nobody's yet: who holds the name cannot be looked up now"
+        }
         AttestError::PolicyFailed { .. } => "the policy author's: the policy gave no answer",
         AttestError::NotAdmitted { .. } => {
             "the policy author's, or the operator's who put policy and envelope together"

@@ -14,6 +14,7 @@ mod envelope;
 mod limits;
 mod policy;
 mod reading;
+mod swaps;
 mod table;
 
 use super::document::{Entry, Node};
@@ -34,7 +35,8 @@ pub(super) fn config(document: &Node, source: Source, base: &Path) -> Result<Con
     let mut reading = Reading::new(base);
     let decoded = table::read(&mut reading, "the configuration", None, document, |table| {
         let trust_domain = trust_domain(table);
-        let attestors = attestors(table, trust_domain.as_ref());
+        let state = swaps::state_directory(table);
+        let attestors = attestors(table, trust_domain.as_ref(), state.as_deref());
         Some((trust_domain?, attestors?))
     });
     let (list, files) = reading.finish();
@@ -73,7 +75,7 @@ pub(super) fn plugin(
         node: document,
     };
     let method = Some(data.method);
-    let attestor = attestor::attestor(&mut reading, &entry, method, trust_domain.as_ref());
+    let attestor = attestor::attestor(&mut reading, &entry, method, trust_domain.as_ref(), None);
     let (list, files) = reading.finish();
     let problems = Problems {
         files,
@@ -124,6 +126,7 @@ fn trust_domain(table: &mut TableReader<'_, '_>) -> Option<TrustDomain> {
 fn attestors(
     table: &mut TableReader<'_, '_>,
     trust_domain: Option<&TrustDomain>,
+    state: Option<&Path>,
 ) -> Option<Vec<AttestorConfig>> {
     let none = || {
         Problem::error(None, "configuration must have at least one attestor")
@@ -140,7 +143,7 @@ fn attestors(
     }
     let attestors: Vec<_> = entries
         .iter()
-        .map(|entry| attestor::attestor(table.reading(), entry, None, trust_domain))
+        .map(|entry| attestor::attestor(table.reading(), entry, None, trust_domain, state))
         .collect();
     let attestors: Vec<_> = attestors.into_iter().collect::<Option<_>>()?;
     decision_log::agree(table.reading(), &attestors);

@@ -214,7 +214,7 @@ impl Merging<'_> {
             Change::RefusedOtherwise => &mut self.comparison.refused_otherwise,
         };
         *count = count.saturating_add(1);
-        let pattern = Pattern::of(change, &answers, &described.facts);
+        let pattern = Pattern::of(change, &answers.old, &answers.new, &described.facts);
         if let Some((count, _)) = self.groups.get_mut(&pattern) {
             *count = count.saturating_add(1);
         } else if self.groups.len() < self.options.groups {
@@ -284,10 +284,21 @@ fn change(old: &Outcome, new: &Outcome) -> Option<Change> {
     }
 }
 
+/// What kind of change it is, and the shapes of both names, where it is one.
+pub(crate) fn shapes(
+    old: &Outcome,
+    new: &Outcome,
+    facts: &Facts,
+) -> Option<(Change, String, String)> {
+    let change = change(old, new)?;
+    let Pattern { from, to, .. } = Pattern::of(change, old, new, facts);
+    Some((change, from, to))
+}
+
 impl Pattern {
-    fn of(change: Change, answers: &Answers, facts: &Facts) -> Self {
+    fn of(change: Change, old: &Outcome, new: &Outcome, facts: &Facts) -> Self {
         let own = OwnValues::of(facts);
-        let (from, to) = match (change, &answers.old, &answers.new) {
+        let (from, to) = match (change, old, new) {
             (
                 Change::SelectorsChanged,
                 Outcome::Identity { selectors: old, .. },

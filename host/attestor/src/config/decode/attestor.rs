@@ -5,6 +5,7 @@ use super::cluster;
 use super::decision_log;
 use super::policy::naming;
 use super::reading::Reading;
+use super::swaps::{state_directory, swaps};
 use super::table::{self, TableReader};
 use crate::config::document::Entry;
 use crate::config::problem::{Problem, quoted};
@@ -19,6 +20,7 @@ use crate::token_method::TokenMethod;
 use nameplate_evidence::Method;
 use nameplate_evidence::certificates::CertificateVerifier;
 use nameplate_policy::{Limits, PolicySource};
+use std::path::Path;
 
 /// Every method there is, for messages.
 const METHODS: &str = "`k8s_sat`, `k8s_psat`, `x509pop` and `k8s`";
@@ -30,12 +32,14 @@ enum Proof {
 }
 
 /// Reads the attestor `entry`. Its method is `declared` somewhere else, or
-/// said by its `type` or its name.
+/// said by its `type` or its name. `state` is the state directory; where the
+/// table is the whole configuration, it says that itself.
 pub(super) fn attestor(
     reading: &mut Reading,
     entry: &Entry,
     declared: Option<Method>,
     trust_domain: Option<&TrustDomain>,
+    state: Option<&Path>,
 ) -> Option<AttestorConfig> {
     let place = Some(entry.key_span.clone());
     let name: Option<AttestorName> = entry
@@ -95,6 +99,10 @@ pub(super) fn attestor(
             let place = table.place();
             table.note(Problem::error(place, text).with_help("raise `envelope.max_id_bytes`"));
         }
+        let own_state = declared.and_then(|_| state_directory(table));
+        let state = own_state.as_deref().or(state);
+        let state = state.map(|directory| directory.join(&entry.key));
+        let swaps = swaps(table, state, &naming);
         let (one_time_tokens, trust) = match proof {
             Proof::Certificate(verifier) => (false, verifier.map(TrustConfig::Certificates)),
             Proof::Token(method) => (
@@ -108,6 +116,7 @@ pub(super) fn attestor(
             method,
             naming,
             one_time_tokens,
+            swaps,
             trust: trust?,
             decision_log,
         })

@@ -33,7 +33,9 @@ pub(super) fn naming(
         return None;
     }
     let mut naming = base.clone();
-    policy(table, &mut naming, default_source);
+    let default_source = default_source
+        .ok_or("the policy of a cluster takes the place of the attestor's whole policy");
+    policy(table, "policy", &mut naming, default_source);
     if let Some(envelope) = table.table("envelope", |table| {
         envelope(table, &base.envelope, least_id_bytes)
     }) {
@@ -45,20 +47,23 @@ pub(super) fn naming(
     Some(naming)
 }
 
-fn policy(
+/// Reads the policy under `key` into `naming`. Without a
+/// `source` it is the default, or else a problem with this help.
+pub(super) fn policy(
     table: &mut TableReader<'_, '_>,
+    key: &'static str,
     naming: &mut NamingConfig,
-    default_source: Option<&PolicySource>,
+    default_source: Result<&PolicySource, &'static str>,
 ) {
-    let Some(entry) = table.entry("policy") else {
+    let Some(entry) = table.entry(key) else {
         return;
     };
     if let Value::String(text) = &entry.node.value {
-        let problem = wrong_type("policy", "a table", &entry.node);
-        table.note(problem.with_help(format!("write `policy = {{ source = {text:?} }}`")));
+        let problem = wrong_type(key, "a table", &entry.node);
+        table.note(problem.with_help(format!("write `{key} = {{ source = {text:?} }}`")));
         return;
     }
-    table.table("policy", |table| {
+    table.table(key, |table| {
         naming.place = PolicyPlace {
             policy: table.place(),
             ..PolicyPlace::default()
@@ -72,7 +77,7 @@ fn policy(
 fn source(
     table: &mut TableReader<'_, '_>,
     naming: &mut NamingConfig,
-    default_source: Option<&PolicySource>,
+    default_source: Result<&PolicySource, &'static str>,
 ) {
     if let Some(written) = table.string("source") {
         naming.place.source = Some(written.span.clone());
@@ -89,15 +94,15 @@ fn source(
                 naming.source = source;
             }
         }
-    } else if let Some(default) = default_source {
-        naming.source = default.clone();
-    } else if !table.has("source") {
-        let place = table.place();
-        table.note(
-            Problem::error(place, "missing key `source`").with_help(
-                "the policy of a cluster takes the place of the attestor's whole policy",
-            ),
-        );
+        return;
+    }
+    match default_source {
+        Ok(default) => naming.source = default.clone(),
+        Err(help) if !table.has("source") => {
+            let place = table.place();
+            table.note(Problem::error(place, "missing key `source`").with_help(help));
+        }
+        Err(_) => {}
     }
 }
 

@@ -187,6 +187,33 @@ impl<'d> TableReader<'d, '_> {
         self.keep(number)
     }
 
+    /// A share of a whole, from 0 to 1.
+    pub(super) fn share(&mut self, key: &'static str) -> Option<Field<f64>> {
+        let node = &self.entry(key)?.node;
+        let span = node.span.clone();
+        let number = match node.value {
+            Value::Float(number) => Some(number),
+            Value::Integer(0) => Some(0.0),
+            Value::Integer(1) => Some(1.0),
+            Value::Integer(_)
+            | Value::Table(_)
+            | Value::Array(_)
+            | Value::String(_)
+            | Value::Bool(_)
+            | Value::Other(_) => None,
+        };
+        let share = number
+            .filter(|number| (0.0..=1.0).contains(number))
+            .map(|value| Field {
+                value,
+                span: span.clone(),
+            });
+        self.keep(share.ok_or_else(|| {
+            let text = format!("{} must be a number between 0 and 1", quoted(key));
+            Problem::error(span, text)
+        }))
+    }
+
     /// A size in bytes, in `range`: a whole number, or text with a unit.
     pub(super) fn bytes(
         &mut self,

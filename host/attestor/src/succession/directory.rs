@@ -1,0 +1,222 @@
+//! An attestor's folder of the state directory.
+//!
+//! One process at a time writes there. A file is another as a whole or not at
+//! all, whatever moment the process or the machine ends: it is written beside
+//! the old one, made durable, and moved over it. What is read back is bounded.
+
+use nameplate_files::{Directory, Failure, FileError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// The file that the process holds locked.
+const LOCK: &str = "lock";
+
+/// An attestor's folder, locked for this process until it is dropped.
+#[derive(Debug)]
+pub(crate) struct StateDirectory {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Why state cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The folder cannot be made.
+    #[error("cannot make `{path}`")]
+    Make {
+        /// The folder.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another process writes there.
+    #[error("`{path}` is in use by another process")]
+    InUse {
+        /// The folder.
+        path: String,
+    },
+    /// A file cannot be written.
+    #[error("cannot write `{path}`")]
+    Write {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file cannot be read.
+    #[error("cannot read what was kept")]
+    Read(#[from] FileError),
+    /// A file is not what this program writes.
+    #[error("`{path}` is not what this version writes")]
+    Malformed {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl StateDirectory {
+    /// Makes the folder at `path` if there is none, and locks it.
+    pub(crate) fn open(path: &Path) -> Result<Self, StateError> {
+        let shown = || path.display().to_string();
+        let make = |source| StateError::Make {
+            path: shown(),
+            source,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(make)?;
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path.join(LOCK))
+            .map_err(make)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(StateError::InUse { path: shown() }),
+            Err(TryLockError::Error(source)) => Err(make(source)),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts `bytes` in place of the file `name`, durably.
+    pub(crate) fn write(&self, name: &Path, bytes: &[u8]) -> Result<(), StateError> {
+        let path = self.path.join(name);
+        replace(&path, bytes).map_err(|source| StateError::Write {
+            path: path.display().to_string(),
+            source,
+        })
+    }
+
+    /// What the file `name` holds, at most `limit` bytes of it; `None` where
+    /// there is no such file.
+    pub(crate) fn read(&self, name: &Path, limit: usize) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(read(&self.path, name, limit)?)
+    }
+
+    /// Names of the files in the folder `name`; none where there is no folder.
+    pub(crate) fn names(&self, name: &str) -> Result<Vec<String>, StateError> {
+        let path = self.path.join(name);
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        Ok(Directory::open(&path)?.names()?)
+    }
+
+    /// Removes the file `name`.
+    pub(crate) fn remove(&self, name: &Path) -> Result<(), StateError> {
+        let path = self.path.join(name);
+        fs::remove_file(&path).map_err(|source| StateError::Write {
+            path: path.display().to_string(),
+            source,
+        })
+    }
+}
+
+/// Whether a process writes to the folder at `path`.
+pub(super) fn in_use(path: &Path) -> bool {
+    let Ok(lock) = File::open(path.join(LOCK)) else {
+        return false;
+    };
+    // Shared: two that only look do not take each other for a writer.
+    matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+/// What the file `name` of `folder` holds; `None` where there is no such file.
+pub(super) fn read(folder: &Path, name: &Path, limit: usize) -> Result<Option<Vec<u8>>, FileError> {
+    let read = nameplate_files::read(&folder.join(name), limit);
+    match read {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_absent(error: &FileError) -> bool {
+    matches!(error.failure(), Failure::Io(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    // One that a killed process left may have another mode.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_folder_is_one_process_s() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/k8s_sat");
+        assert!(!in_use(&path));
+        let first = StateDirectory::open(&path).unwrap();
+        assert!(in_use(&path));
+        let refused = StateDirectory::open(&path).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            format!("`{}` is in use by another process", path.display())
+        );
+        drop(first);
+        assert!(!in_use(&path));
+        StateDirectory::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_for_the_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = StateDirectory::open(folder.path()).unwrap();
+        let name = Path::new("inner/file");
+        assert!(directory.read(name, 10).unwrap().is_none());
+        directory.write(name, b"one").unwrap();
+        // What a killed process leaves behind is in nobody's way.
+        fs::write(folder.path().join("inner/file.new"), "torn").unwrap();
+        directory.write(name, b"two").unwrap();
+        assert_eq!(directory.read(name, 10).unwrap().unwrap(), b"two");
+        assert!(directory.read(name, 2).is_err());
+        assert_eq!(directory.names("inner").unwrap(), ["file"]);
+        let mode = fs::metadata(folder.path().join(name))
+            .unwrap()
+            .permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600);
+        directory.remove(name).unwrap();
+        assert!(directory.names("inner").unwrap().is_empty());
+    }
+}

@@ -1,0 +1,807 @@
+//! What a new naming has to pass before it serves, and what serves when it
+//! does not: gates, shadows, rollbacks, the last good naming on disk, and two
+//! subjects of one ID.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test; clippy's own exemption covers `#[test]` functions only"
+)]
+
+use nameplate_attestor::config::Problems;
+use nameplate_attestor::{Attempt, SpiffeId};
+use nameplate_attestor::{
+    AttestError, Attestation, Attestors, Change, Failure, HolderNotice, Observer, Refused,
+    RefusedBy, Status, Why, release,
+};
+use nameplate_evidence::{Method, RawEvidence, Subject};
+use nameplate_policy::{Facts, Sandbox};
+use nameplate_tests::{Clusters, NOW, Token, Watchdog, at, facts, guest};
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+
+/// A component that says which one it is.
+fn numbered(number: u64) -> Vec<u8> {
+    guest::answering(&[format!("generation-{number}")], &[format!("n:{number}")])
+}
+
+/// A component whose answer is no SPIFFE ID.
+fn unusable() -> Vec<u8> {
+    guest::answering(&[".."], &[])
+}
+
+/// A component that denies with this code.
+fn denying(code: &[u8]) -> Vec<u8> {
+    nameplate_torture::component::denying(code, b"").unwrap()
+}
+
+/// Hears of changes.
+#[derive(Debug, Default)]
+struct Heard(Mutex<Vec<Change>>);
+
+impl Observer for Heard {
+    fn changed(&self, name: &str, change: &Change) {
+        assert_eq!(name, "k8s_sat");
+        self.0.lock().unwrap().push(change.clone());
+    }
+}
+
+/// A folder with keys, a policy file, cases and a configuration.
+struct Files {
+    folder: TempDir,
+    clusters: Clusters,
+    heard: Arc<Heard>,
+}
+
+impl Files {
+    /// `more` are further keys of the attestor.
+    fn new(more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clusters = Clusters::new();
+        clusters.write_keys(folder.path());
+        let files = Self {
+            folder,
+            clusters,
+            heard: Arc::default(),
+        };
+        files.write("policy.wasm", &numbered(1));
+        files.configure(r#"{ source = "policy.wasm" }"#, more);
+        files
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &[u8]) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn configure(&self, policy: &str, more: &str) {
+        let text = format!(
+            r#"
+trust_domain = "example.org"
+state_directory = "state"
+
+[attestors.k8s_sat]
+policy = {policy}
+limits = {{ deadline = "60s" }}
+{more}
+
+[attestors.k8s_sat.clusters.staging]
+service_account_key_file   = "keys/staging.pem"
+service_account_allow_list = ["spire:spire-agent"]
+issuer   = "https://kubernetes.default.svc.cluster.local"
+audience = ["spire-server"]
+"#
+        );
+        self.write("nameplate.toml", text.as_bytes());
+    }
+
+    fn try_open(&self) -> Result<Attestors, Problems> {
+        let heard = Arc::clone(&self.heard) as _;
+        let config = self.path("nameplate.toml");
+        Attestors::open_observed(&config, Sandbox::new().unwrap(), heard, at(NOW))
+    }
+
+    fn open(&self) -> Attestors {
+        self.try_open()
+            .unwrap_or_else(|problems| panic!("{}", problems.render(false)))
+    }
+
+    /// Attests from the node called `node` of the UID `uid`.
+    fn attest_from(
+        &self,
+        attestors: &Attestors,
+        node: &str,
+        uid: &str,
+    ) -> Result<Attestation, AttestError> {
+        let mut token = Token::default();
+        let claims = json!({
+            "namespace": "spire",
+            "serviceaccount": {"name": "spire-agent", "uid": uid},
+            "pod": {"name": format!("agent-on-{node}"), "uid": uid},
+            "node": {"name": node, "uid": uid},
+        });
+        token.claims.insert("kubernetes.io".to_owned(), claims);
+        let token = self.clusters.staging.issue(&token);
+        let evidence =
+            RawEvidence::service_account_token(Method::K8sSat, "staging", &token, None).unwrap();
+        let attempt = Attempt::replayed(at(NOW), facts::ATTESTATION_ID.parse().unwrap());
+        attestors
+            .named("k8s_sat")
+            .unwrap()
+            .attest(&evidence, &attempt)
+    }
+
+    fn attest(&self, attestors: &Attestors) -> Result<Attestation, AttestError> {
+        self.attest_from(attestors, "worker-1", UID_1)
+    }
+
+    fn name(&self, attestors: &Attestors) -> String {
+        name_of(&self.attest(attestors).unwrap())
+    }
+
+    fn heard(&self) -> Vec<Change> {
+        std::mem::take(&mut *self.heard.0.lock().unwrap())
+    }
+
+    /// The status as another process reads it.
+    fn status(&self) -> (Status, bool) {
+        let mut all = Status::read_all(&self.path("state")).unwrap();
+        assert_eq!(all.len(), 1);
+        all.remove(0)
+    }
+
+    fn state_file(&self, name: &str) -> PathBuf {
+        self.path("state/k8s_sat").join(name)
+    }
+}
+
+const UID_1: &str = "0b1c2d3e-0000-4000-8000-000000000001";
+const UID_2: &str = "0b1c2d3e-0000-4000-8000-000000000002";
+
+fn name_of(attestation: &Attestation) -> String {
+    let id = attestation.identity.spiffe_id();
+    id.segments().skip(3).collect::<Vec<_>>().join("/")
+}
+
+/// A template policy of this path.
+fn template(path: &str) -> String {
+    format!(r#"{{ source = "builtin:template", settings = {{ path = {path}, selectors = [] }} }}"#)
+}
+
+/// Facts of a node.
+fn node(name: &str, uid: &str) -> Facts {
+    let mut facts = facts::bound();
+    if let Subject::ServiceAccount(account) = &mut facts.subject {
+        account.cluster = "staging".to_owned();
+        let node = account.node.as_mut().unwrap();
+        (node.name, node.uid) = (name.to_owned(), Some(uid.to_owned()));
+    }
+    facts
+}
+
+/// Decisions to judge by: two nodes, and one that has no node.
+fn cases(files: &Files) {
+    let mut without = node("", "");
+    if let Subject::ServiceAccount(account) = &mut without.subject {
+        account.node = None;
+    }
+    let all = [
+        ("one", node("worker-1", UID_1)),
+        ("two", node("worker-2", UID_2)),
+        ("without", without),
+    ];
+    for (name, facts) in all {
+        let case = json!({ "facts": facts });
+        files.write(&format!("cases/{name}.json"), case.to_string().as_bytes());
+    }
+}
+
+fn id(path: &str) -> String {
+    format!("spiffe://example.org/spire/agent/k8s_sat/{path}")
+}
+
+/// Every gate, with a naming that breaks it and no other; and the same naming
+/// where that gate stands open.
+#[test]
+fn each_gate_refuses_what_breaks_exactly_it() {
+    let by_uid = template(r#"["{cluster}", "{node_uid}"]"#);
+    let by_name = template(r#"["{cluster}", "{node_name}"]"#);
+    let by_pod = template(r#"["{cluster}", "{pod_name}"]"#);
+    let deny = r#"{ source = "denying.wasm" }"#.to_owned();
+    // What serves, the gate that refuses, the same gate open, the candidate, the reason.
+    let rows = [
+        (
+            &by_uid,
+            "max_changed = 1",
+            "max_changed = 2",
+            &by_name,
+            format!(
+                "2 subjects are named otherwise or for the first time, at most 1 may (`max_changed`); the first: `{}` \
+                 [] becomes `{}` []",
+                id(&format!("staging/{UID_1}")),
+                id("staging/worker-1")
+            ),
+        ),
+        (
+            &by_uid,
+            r#"allow = ["/production/*"]"#,
+            r#"allow = ["/staging/*"]"#,
+            &by_name,
+            format!(
+                "2 subjects are named otherwise or for the first time, at most 0 may (`max_changed`); the first: `{}` \
+                 [] becomes `{}` []",
+                id(&format!("staging/{UID_1}")),
+                id("staging/worker-1")
+            ),
+        ),
+        (
+            &by_uid,
+            "no_new_denials = true",
+            "no_new_denials = false",
+            &deny,
+            format!(
+                "2 subjects lose their identity (`no_new_denials`); the first: `{}` [] becomes a \
+                 denial (`not-here`)",
+                id(&format!("staging/{UID_1}"))
+            ),
+        ),
+        (
+            &by_uid,
+            "max_changed = 9, no_collisions = true",
+            "max_changed = 9, no_collisions = false",
+            &by_pod,
+            format!(
+                "2 subjects are given the ID of another (`no_collisions`); the first: `{}` is \
+                 given to two",
+                id("staging/spire-agent-x7k2p")
+            ),
+        ),
+    ];
+    for (serving, closed, open, candidate, reason) in rows {
+        let files = Files::new("");
+        cases(&files);
+        files.write("denying.wasm", &denying(b"not-here"));
+        let gate = |gate: &str| format!(r#"gate = {{ against = "cases", {gate} }}"#);
+        files.configure(serving, &gate(closed));
+        let attestors = files.open();
+        files.configure(candidate, &gate(closed));
+        let problems = attestors.reload_at(at(NOW)).unwrap_err();
+        let said: Vec<_> = problems
+            .list
+            .iter()
+            .map(|one| one.message.as_str())
+            .collect();
+        assert_eq!(said, [format!("the gate: {reason}")], "{closed}");
+        assert_eq!(files.name(&attestors), format!("staging/{UID_1}"));
+        let (status, running) = files.status();
+        assert!(running);
+        assert_eq!(status.serving.generation, 1);
+        let refused = status.refused.unwrap();
+        assert_eq!(refused.by, RefusedBy::Gate);
+        assert!(refused.reasons.iter().any(|said| said.contains(&reason)));
+
+        files.configure(candidate, &gate(open));
+        attestors.reload_at(at(NOW)).unwrap();
+        let (status, _) = files.status();
+        assert_eq!((status.serving.generation, status.refused), (2, None));
+        assert_eq!(status.before.unwrap().generation, 1);
+    }
+}
+
+#[test]
+fn a_gate_that_cannot_judge_lets_nothing_pass() {
+    let gate = r#"gate = { against = "cases" }"#;
+    let files = Files::new(gate);
+    let attestors = files.open();
+    files.write("policy.wasm", &numbered(2));
+    for (content, words) in [
+        (None, "cannot read `"),
+        (Some("{}"), "`one.json` is no case"),
+    ] {
+        if let Some(content) = content {
+            files.write("cases/one.json", content.as_bytes());
+        }
+        let problems = attestors.reload_at(at(NOW)).unwrap_err().to_string();
+        assert!(problems.contains(words), "{problems}");
+        assert_eq!(files.name(&attestors), "generation-1");
+    }
+    fs::remove_file(files.path("cases/one.json")).unwrap();
+    let problems = attestors.reload_at(at(NOW)).unwrap_err().to_string();
+    assert!(
+        problems.contains("there are no decisions and no cases in `"),
+        "{problems}"
+    );
+    // One naming needs no gate: the one that serves.
+    files.write("policy.wasm", &numbered(1));
+    attestors.reload_at(at(NOW)).unwrap();
+    assert!(files.status().0.refused.is_none());
+}
+
+/// A restart is no way round a gate.
+#[test]
+fn a_gate_holds_over_a_restart() {
+    let files = Files::new(r#"gate = { against = "cases" }"#);
+    cases(&files);
+    drop(files.open());
+    files.write("policy.wasm", &numbered(2));
+    let attestors = files.open();
+    assert_eq!(files.name(&attestors), "generation-1");
+    let (status, _) = files.status();
+    assert_eq!(status.serving.why, Why::Restored);
+    assert_eq!(status.refused.as_ref().unwrap().by, RefusedBy::Gate);
+    assert_eq!(files.heard(), [Change::Restored(status.refused.unwrap())]);
+}
+
+/// The policy's file may be gone or broken: what served serves on.
+#[test]
+fn the_last_good_naming_serves_after_a_restart() {
+    let gone = |files: &Files| fs::remove_file(files.path("policy.wasm")).unwrap();
+    let torn = |files: &Files| files.write("policy.wasm", b"torn");
+    let breaks: [&dyn Fn(&Files); 2] = [&gone, &torn];
+    for break_it in breaks {
+        let files = Files::new("");
+        let attestors = files.open();
+        files.write("policy.wasm", &numbered(2));
+        attestors.reload_at(at(NOW)).unwrap();
+        drop(attestors);
+        assert!(!files.status().1, "nobody attests");
+
+        break_it(&files);
+        let attestors = files.open();
+        let answer = files.attest(&attestors).unwrap();
+        assert_eq!(name_of(&answer), "generation-2");
+        assert_eq!(answer.generation, 3);
+        let (status, running) = files.status();
+        assert!(running);
+        assert_eq!(status.serving.why, Why::Restored);
+        let refused = status.refused.unwrap();
+        assert_eq!(refused.by, RefusedBy::Loading);
+        assert!(
+            refused
+                .reasons
+                .iter()
+                .any(|said| said.contains("policy.wasm"))
+        );
+        assert_eq!(files.heard(), [Change::Restored(refused)]);
+
+        files.write("policy.wasm", &numbered(3));
+        attestors.reload_at(at(NOW)).unwrap();
+        assert_eq!(files.name(&attestors), "generation-3");
+        assert!(files.status().0.refused.is_none());
+    }
+}
+
+/// It stands in for a policy's file, and for nothing else.
+#[test]
+fn the_last_good_naming_stands_in_for_a_policy_alone() {
+    let component = |files: &Files| {
+        let mut all = fs::read_dir(files.state_file("components")).unwrap();
+        all.next().unwrap().unwrap().path()
+    };
+    let refused = |files: &Files, words: &str| {
+        let problems = files.try_open().unwrap_err().to_string();
+        assert!(problems.contains(words), "{words}: {problems}");
+        assert!(files.heard().is_empty());
+    };
+    // Nothing was kept.
+    let files = Files::new("");
+    files.write("policy.wasm", b"torn");
+    refused(&files, "not a WebAssembly component");
+
+    // A key that is gone is not what is kept.
+    let files = Files::new("");
+    drop(files.open());
+    fs::remove_file(files.path("policy.wasm")).unwrap();
+    fs::remove_file(files.path("keys/staging.pem")).unwrap();
+    refused(&files, "staging.pem");
+
+    // What lies on disk is another than what served.
+    let files = Files::new("");
+    drop(files.open());
+    fs::remove_file(files.path("policy.wasm")).unwrap();
+    fs::write(component(&files), numbered(9)).unwrap();
+    refused(&files, "is pinned");
+
+    // Another digest is pinned than that of what served.
+    let files = Files::new("");
+    drop(files.open());
+    let digest = nameplate_policy::Digest::of(&numbered(2));
+    let pinned = format!(r#"{{ source = "policy.wasm", digest = "{digest}" }}"#);
+    files.configure(&pinned, "");
+    refused(
+        &files,
+        "the last good generation does not serve in its place",
+    );
+}
+
+#[test]
+fn no_more_is_kept_than_the_last_good_and_the_one_before() {
+    let files = Files::new("");
+    let attestors = files.open();
+    for number in 2..=5 {
+        files.write("policy.wasm", &numbered(number));
+        attestors.reload_at(at(NOW)).unwrap();
+    }
+    let mut kept: Vec<_> = fs::read_dir(files.state_file("components"))
+        .unwrap()
+        .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+        .collect();
+    kept.sort();
+    let mut expected = [numbered(4), numbered(5)];
+    expected.sort();
+    assert_eq!(kept, expected);
+    assert_eq!(files.status().0.before.unwrap().generation, 4);
+}
+
+#[test]
+fn a_state_directory_is_one_process_s() {
+    let files = Files::new("");
+    let first = files.open();
+    let problems = files.try_open().unwrap_err().to_string();
+    assert!(
+        problems.contains("is in use by another process"),
+        "{problems}"
+    );
+    drop(first);
+    files.open();
+}
+
+const ROLLBACK: &str = r#"rollback = { faults = 0.5, after = 4, within = "10m" }"#;
+
+#[test]
+fn a_naming_that_fails_too_often_is_taken_back() {
+    let files = Files::new(ROLLBACK);
+    let attestors = files.open();
+    files.write("policy.wasm", &unusable());
+    assert_eq!(
+        attestors.reload_at(at(NOW)).unwrap().serving,
+        [("k8s_sat".to_owned(), 2)]
+    );
+    for _ in 0..3 {
+        let error = files.attest(&attestors).unwrap_err();
+        assert_eq!(error.failure(), Failure::Fault);
+        assert!(files.heard().is_empty());
+    }
+    let rate = files.status().0.probation.unwrap().rate;
+    assert_eq!((rate.faults, rate.asked), (0, 0), "written at changes");
+    // The one that makes it too many still fails; the next is named.
+    files.attest(&attestors).unwrap_err();
+    let answer = files.attest(&attestors).unwrap();
+    assert_eq!(
+        (name_of(&answer).as_str(), answer.generation),
+        ("generation-1", 3)
+    );
+    let heard = files.heard();
+    let [
+        Change::RolledBack {
+            generation: 3,
+            refused: Refused { by, reasons, .. },
+        },
+    ] = heard.as_slice()
+    else {
+        panic!("{heard:?}");
+    };
+    assert_eq!(*by, RefusedBy::FaultRate);
+    assert!(
+        reasons
+            .concat()
+            .ends_with("failed 4 of 4 attestations after the swap")
+    );
+    let (status, _) = files.status();
+    assert_eq!(status.serving.why, Why::RolledBack);
+    assert_eq!(status.before.unwrap().generation, 2);
+
+    // Not again, here and after a restart, until it is another.
+    attestors.reload_at(at(NOW)).unwrap();
+    assert_eq!(files.name(&attestors), "generation-1");
+    assert_eq!(files.status().0.refused.unwrap().by, RefusedBy::FaultRate);
+    drop(attestors);
+    let attestors = files.open();
+    assert_eq!(files.name(&attestors), "generation-1");
+    assert!(matches!(files.heard().as_slice(), [Change::Restored(_)]));
+    files.write("policy.wasm", &numbered(2));
+    attestors.reload_at(at(NOW)).unwrap();
+    assert_eq!(files.name(&attestors), "generation-2");
+    assert!(files.status().0.refused.is_none());
+}
+
+#[test]
+fn a_naming_that_fails_seldom_or_denies_stays() {
+    // Half of four are faults, which is not more than half.
+    let by_node = template(r#"["{node_name}"]"#);
+    let files = Files::new("");
+    let attestors = files.open();
+    files.configure(
+        &by_node,
+        &format!(r#"{ROLLBACK}{}"#, "\nenvelope = { reserved = [\"bad\"] }"),
+    );
+    attestors.reload_at(at(NOW)).unwrap();
+    for node in ["good", "bad", "good", "bad"] {
+        let answer = files.attest_from(&attestors, node, UID_1);
+        assert_eq!(answer.is_ok(), node == "good");
+    }
+    assert_eq!(attestors.named("k8s_sat").unwrap().generation(), 2);
+    // One more fault is more than half.
+    files.attest_from(&attestors, "bad", UID_1).unwrap_err();
+    assert_eq!(files.name(&attestors), "generation-1");
+
+    // A denial is an answer.
+    let files = Files::new(ROLLBACK);
+    let attestors = files.open();
+    files.write("policy.wasm", &denying(b"no"));
+    attestors.reload_at(at(NOW)).unwrap();
+    for _ in 0..10 {
+        let error = files.attest(&attestors).unwrap_err();
+        assert_eq!(error.reason(), "policy_denied");
+    }
+    assert_eq!(attestors.named("k8s_sat").unwrap().generation(), 2);
+}
+
+/// Whom an attestor trusts is what the configuration says, whatever is taken back.
+#[test]
+fn a_rollback_brings_no_key_back() {
+    let files = Files::new(ROLLBACK);
+    let attestors = files.open();
+    files.write("policy.wasm", &unusable());
+    attestors.reload_at(at(NOW)).unwrap();
+    // Another key: what the old one signed is refused from now on.
+    let other = Clusters::new();
+    files.write("keys/staging.pem", other.staging.pem().as_bytes());
+    attestors.reload_at(at(NOW)).unwrap();
+    let old = |files: &Files| files.attest(&attestors).unwrap_err().failure();
+    assert_eq!(old(&files), Failure::Rejected);
+    let rekeyed = Files {
+        clusters: other,
+        ..files
+    };
+    // The probation goes on over a swap of keys.
+    for _ in 0..4 {
+        assert_eq!(old(&rekeyed), Failure::Fault);
+    }
+    assert_eq!(rekeyed.name(&attestors), "generation-1");
+}
+
+#[test]
+fn a_shadow_is_asked_beside_what_serves_and_reports() {
+    Watchdog::watch("shadow", || {
+        let files = Files::new(r#"shadow = { source = "shadow.wasm" }"#);
+        files.write("shadow.wasm", &numbered(2));
+        let attestors = files.open();
+        let shadow = |attestors: &Attestors| {
+            let succession = attestors.succession("k8s_sat").unwrap();
+            succession.status(at(NOW)).shadow.unwrap()
+        };
+        let after = |count: u64| loop {
+            let status = shadow(&attestors);
+            if status.agreed + status.differed + status.dropped >= count {
+                return status;
+            }
+            std::thread::yield_now();
+        };
+        for _ in 0..10 {
+            assert_eq!(files.name(&attestors), "generation-1");
+        }
+        let status = after(10);
+        assert_eq!((status.agreed, status.differed, status.faults), (0, 10, 0));
+        let [difference] = status.kinds.as_slice() else {
+            panic!("{status:?}");
+        };
+        assert_eq!(
+            (difference.count, difference.kind.as_str()),
+            (10, "changed: /generation-1 → /generation-2")
+        );
+        assert_eq!(difference.live, format!("{} [n:1]", id("generation-1")));
+        assert_eq!(difference.shadow, format!("{} [n:2]", id("generation-2")));
+
+        // Another shadow counts anew; one that fails hurts nobody.
+        files.write("shadow.wasm", &guest::file("loop_in_derive").bytes);
+        attestors.reload_at(at(NOW)).unwrap();
+        assert_eq!(files.name(&attestors), "generation-1");
+        let status = after(1);
+        assert_eq!((status.differed, status.faults), (1, 1));
+        assert_eq!(
+            status.kinds[0].kind,
+            "vanished: /generation-1 → fault (policy_fuel)"
+        );
+
+        // The same shadow counts on when only keys are swapped.
+        attestors.reload_at(at(NOW)).unwrap();
+        assert_eq!(shadow(&attestors).differed, 1);
+
+        // One that cannot run is a warning, and what serves serves.
+        files.write("shadow.wasm", b"torn");
+        attestors.reload_at(at(NOW)).unwrap();
+        assert_eq!(files.name(&attestors), "generation-1");
+        let (status, _) = files.status();
+        assert_eq!(status.shadow, None);
+        assert!(
+            status
+                .warnings
+                .concat()
+                .starts_with("no shadow runs: policy ")
+        );
+        assert_eq!(files.heard(), [Change::Warning(status.warnings.concat())]);
+    });
+}
+
+#[test]
+fn two_subjects_of_one_id_are_refused_where_that_is_said() {
+    let by_name = template(r#"["{cluster}", "{node_name}"]"#);
+    let files = Files::new("");
+    files.configure(&by_name, r#"on_collision = "refuse""#);
+    let attestors = files.open();
+    let first = files.attest_from(&attestors, "worker-1", UID_1).unwrap();
+    assert_eq!(first.notice, None);
+    // Again, and another under another name.
+    files.attest_from(&attestors, "worker-1", UID_1).unwrap();
+    files.attest_from(&attestors, "worker-2", UID_2).unwrap();
+    let error = files
+        .attest_from(&attestors, "worker-1", UID_2)
+        .unwrap_err();
+    assert_eq!(error.failure(), Failure::Fault);
+    assert_eq!(error.reason(), "identity_collision");
+    assert_eq!(
+        error.peer_message().to_string(),
+        "identity_collision: the attestor could not decide"
+    );
+    let words = |uid: &str| {
+        format!(
+            "cluster staging, node worker-1, UID {uid}, pod agent-on-worker-1, UID {uid}, \
+             service account spire:spire-agent"
+        )
+    };
+    let id = id("staging/worker-1");
+    let between = |holder: &str, claimant: &str| {
+        let (holder, claimant) = (words(holder), words(claimant));
+        let between = (holder.get(..200), claimant.get(..200));
+        let (holder, claimant) = (between.0.unwrap_or(&holder), between.1.unwrap_or(&claimant));
+        format!("`{id}` is held by {holder}, and was derived for {claimant}")
+    };
+    assert_eq!(
+        error.chain(),
+        format!(
+            "two subjects are given one identity: {}",
+            between(UID_1, UID_2)
+        )
+    );
+
+    // A restart does not forget; the operator's release is for once.
+    drop(attestors);
+    let attestors = files.open();
+    let again = |uid| files.attest_from(&attestors, "worker-1", uid);
+    assert_eq!(again(UID_2).unwrap_err().reason(), "identity_collision");
+    let released: SpiffeId = id.parse().unwrap();
+    release(&files.path("state/k8s_sat"), &released).unwrap();
+    let notice = again(UID_2).unwrap().notice;
+    assert!(
+        matches!(notice, Some(HolderNotice::Released(_))),
+        "{notice:?}"
+    );
+    assert_eq!(again(UID_2).unwrap().notice, None);
+    assert_eq!(again(UID_1).unwrap_err().reason(), "identity_collision");
+    let holders = attestors
+        .succession("k8s_sat")
+        .unwrap()
+        .status(at(NOW))
+        .holders;
+    let holders = holders.unwrap();
+    assert_eq!((holders.entries, holders.collisions), (2, 2));
+
+    // Where the operator says that the name is the subject, there are not two.
+    let keys = "on_collision = \"refuse\"\nsubject_keys = [\"/subject/service_account/node/name\"]";
+    files.configure(&by_name, keys);
+    fs::remove_dir_all(files.path("state")).unwrap();
+    drop(attestors);
+    let attestors = files.open();
+    files.attest_from(&attestors, "worker-1", UID_1).unwrap();
+    files.attest_from(&attestors, "worker-1", UID_2).unwrap();
+}
+
+#[test]
+fn two_subjects_of_one_id_are_told_of_where_that_is_said() {
+    let files = Files::new(r#"on_collision = "warn""#);
+    let attestors = files.open();
+    let from = |uid| files.attest_from(&attestors, "worker-1", uid).unwrap();
+    assert_eq!(from(UID_1).notice, None);
+    let second = from(UID_2);
+    assert_eq!(name_of(&second), "generation-1");
+    let Some(HolderNotice::Collision(between)) = second.notice else {
+        panic!("{second:?}");
+    };
+    assert!(between.holder.contains(UID_1) && between.claimant.contains(UID_2));
+    // The first keeps it.
+    assert_eq!(from(UID_1).notice, None);
+}
+
+/// Nothing of a policy's is readable by others.
+#[test]
+fn state_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    fn walk(path: &Path, seen: &mut usize) {
+        for entry in fs::read_dir(path).unwrap() {
+            let path = entry.unwrap().path();
+            let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            *seen += 1;
+            if path.is_dir() {
+                assert_eq!(mode, 0o700, "{}", path.display());
+                walk(&path, seen);
+            } else {
+                assert_eq!(mode, 0o600, "{}", path.display());
+            }
+        }
+    }
+    let files = Files::new(r#"on_collision = "refuse""#);
+    let attestors = files.open();
+    files.attest(&attestors).unwrap();
+    let mut seen = 0;
+    walk(&files.path("state"), &mut seen);
+    assert!(seen >= 6, "{seen}");
+}
+
+/// Who only asks what would be decided disturbs nobody who decides.
+#[test]
+fn asking_aside_keeps_nothing() {
+    let files = Files::new(r#"on_collision = "refuse""#);
+    let attestors = files.open();
+    let config = files.path("nameplate.toml");
+    let aside = Attestors::open_unrecorded(&config, Sandbox::new().unwrap()).unwrap();
+    assert_eq!(files.name(&aside), "generation-1");
+    files.write("policy.wasm", &numbered(2));
+    aside.reload_at(at(NOW)).unwrap();
+    assert_eq!(files.name(&aside), "generation-2");
+    assert_eq!(files.name(&attestors), "generation-1");
+    let (status, _) = files.status();
+    assert_eq!((status.serving.generation, status.before), (1, None));
+}
+
+/// A log is judged over like cases: the latest decisions, each machine once.
+#[test]
+fn a_gate_judges_over_the_decision_log() {
+    let by_uid = template(r#"["{cluster}", "{node_uid}"]"#);
+    let by_name = template(r#"["{cluster}", "{node_name}"]"#);
+    let log = r#"decision_log = { directory = "log", flush = "each" }"#;
+    let gate = |gate: &str| format!("{log}\ngate = {{ against = \"log\", {gate} }}");
+    let files = Files::new("");
+    files.configure(&by_uid, log);
+    let attestors = files.open();
+    for _ in 0..3 {
+        files.attest_from(&attestors, "worker-1", UID_1).unwrap();
+    }
+    files.attest_from(&attestors, "worker-2", UID_2).unwrap();
+    let refused = |first: &str, count: usize, keys: &str| {
+        files.configure(&by_name, &gate(keys));
+        let problems = attestors.reload_at(at(NOW)).unwrap_err().to_string();
+        let words = format!("{count} subjects are named otherwise");
+        assert!(problems.contains(&words), "{problems}");
+        assert!(
+            problems.contains(&id(&format!("staging/{first}"))),
+            "{problems}"
+        );
+    };
+    refused(UID_1, 2, "max_changed = 1");
+    refused(UID_2, 1, "records = 1");
+    files.configure(&by_name, &gate("max_changed = 2"));
+    attestors.reload_at(at(NOW)).unwrap();
+    let answer = files.attest_from(&attestors, "worker-2", UID_2).unwrap();
+    assert_eq!(name_of(&answer), "staging/worker-2");
+
+    // A log that somebody changed lets nothing pass.
+    let segment = fs::read_dir(files.path("log"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|end| end == "jsonl"))
+        .unwrap();
+    let text = fs::read_to_string(&segment).unwrap();
+    fs::write(&segment, text.replacen("worker-1", "worker-9", 1)).unwrap();
+    files.configure(&by_uid, &gate("max_changed = 9"));
+    let problems = attestors.reload_at(at(NOW)).unwrap_err().to_string();
+    assert!(problems.contains("decisions-"), "{problems}");
+}
