@@ -284,6 +284,11 @@ impl Shared {
                         ("generation", &attestation.generation),
                     ],
                 );
+                if let Some(notice) = &attestation.notice {
+                    let labels = [("attestor", self.serving.name()), ("kind", notice.kind())];
+                    self.metrics.count("identity_holder", &labels);
+                    log(Level::Warn, "About who holds an ID", &[("notice", notice)]);
+                }
                 Ok(AttestResponse {
                     response: Some(Answer::AgentAttributes(AgentAttributes {
                         spiffe_id: identity.spiffe_id().to_string(),

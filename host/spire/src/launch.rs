@@ -18,7 +18,7 @@ use crate::proto::plugin::grpc_broker_server::GrpcBrokerServer;
 use crate::proto::plugin::grpc_controller_server::GrpcControllerServer;
 use crate::proto::plugin::grpc_stdio_server::GrpcStdioServer;
 use crate::serving::Serving;
-use crate::{decision_log, followed_keys};
+use crate::{decision_log, followed_keys, generations};
 use broker::{Broker, Controller, Stdio};
 use nameplate_attestor::chain;
 use nameplate_attestor::decisions::DecisionLog;
@@ -201,6 +201,7 @@ impl Part {
                 ));
                 followed_keys::tell(&serving, metrics.clone());
                 decision_log::tell(&serving, metrics.clone());
+                generations::tell(&serving, metrics.clone());
                 let attest = Attest::new(
                     Arc::clone(&serving),
                     Arc::clone(host),

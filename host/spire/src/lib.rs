@@ -33,6 +33,7 @@ mod catalog;
 mod decision_log;
 mod dial;
 mod followed_keys;
+mod generations;
 mod host_services;
 mod launch;
 mod log;

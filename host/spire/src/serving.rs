@@ -6,17 +6,19 @@
 //! changed.
 
 use crate::catalog::{Candidate, Configured, SOURCE, rendered};
+use crate::generations::{Changes, refused_line};
 use crate::log::{Level, log};
 use crate::metrics::Metrics;
 use arc_swap::ArcSwapOption;
 use nameplate_attestor::Generation;
-use nameplate_attestor::config::{Config, PluginData, Problem, Problems};
+use nameplate_attestor::config::{AttestorConfig, Config, PluginData, Problem, Problems};
 use nameplate_attestor::evidence::Method;
 use nameplate_attestor::policy::Sandbox;
 use nameplate_attestor::watch::{WatchOptions, Watcher};
-use nameplate_attestor::{Attestor, chain};
+use nameplate_attestor::{Attestor, Succession, chain};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 /// What serves, once there is a configuration.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ pub(crate) struct Serving {
     data_file: Option<PathBuf>,
     sandbox: Sandbox,
     metrics: Metrics,
-    attestor: ArcSwapOption<Attestor>,
+    succession: ArcSwapOption<Succession>,
     state: Mutex<State>,
 }
 
@@ -52,14 +54,20 @@ impl Serving {
             data_file,
             sandbox,
             metrics,
-            attestor: ArcSwapOption::empty(),
+            succession: ArcSwapOption::empty(),
             state: Mutex::default(),
         }
     }
 
     /// The attestor; none before the first good configuration.
     pub(crate) fn attestor(&self) -> Option<Arc<Attestor>> {
-        self.attestor.load_full()
+        let succession = self.succession.load();
+        succession.as_ref().map(|one| Arc::clone(one.attestor()))
+    }
+
+    /// How its generations follow each other.
+    pub(crate) fn succession(&self) -> Option<Arc<Succession>> {
+        self.succession.load_full()
     }
 
     /// The configured name, which is a label of every measurement.
@@ -102,19 +110,18 @@ impl Serving {
         if state.number != number {
             return files.to_vec();
         }
-        let loaded = self
-            .current(data)
-            .and_then(|data| self.load_to_serve(&data));
-        match loaded {
+        let served = self.current(data).and_then(|data| self.serve(&data));
+        match served {
             Ok((config, generation)) => {
-                let policy = generation.naming(None).label().to_string();
-                let generation = self.serve(generation);
+                let policy = self.attestor().map(|attestor| attestor.policy(None));
+                let policy = policy.map(|policy| policy.to_string()).unwrap_or_default();
                 self.metrics.count("swap", &[("outcome", "swapped")]);
                 log(
                     Level::Info,
                     "Swapped after a file changed",
                     &[("generation", &generation), ("policy", &policy)],
                 );
+                self.still_refused();
                 self.watched(config.files)
             }
             Err(problems) => {
@@ -171,33 +178,33 @@ impl Serving {
         self.data_file.iter().cloned().chain(files).collect()
     }
 
-    fn serve(&self, generation: Generation) -> u64 {
-        if let Some(attestor) = self.attestor() {
-            return attestor.swap(generation);
-        }
-        let attestor = Arc::new(Attestor::new(generation));
-        let number = attestor.generation();
-        self.attestor.store(Some(attestor));
-        number
-    }
-
-    /// Loads it, and opens the decision log that it asks for.
-    fn load_to_serve(&self, data: &PluginData) -> Result<(Config, Generation), Problems> {
-        let (config, mut generation) = self.load(data)?;
-        if let Some(attestor) = config.attestors.first() {
-            generation = generation.open_decision_log(&config, attestor)?;
-        }
-        Ok((config, generation))
-    }
-
-    fn load(&self, data: &PluginData) -> Result<(Config, Generation), Problems> {
+    /// Serves with `data`, or goes on as before.
+    fn serve(&self, data: &PluginData) -> Result<(Config, u64), Problems> {
         let config = config(data)?;
-        let Some(attestor) = config.attestors.first() else {
-            let none = Problem::error(None, "no attestor is configured");
-            return Err(config.source.problems(vec![none]));
+        let attestor = first(&config)?;
+        let now = SystemTime::now();
+        let number = match self.succession() {
+            Some(succession) => {
+                let candidate = succession.judge(&config, attestor, &self.sandbox, now)?;
+                succession.take(candidate, now)
+            }
+            None => {
+                let observer = Arc::new(Changes(self.metrics.clone()));
+                let begun = Succession::begin(&config, attestor, &self.sandbox, observer, now)?;
+                let number = begun.attestor().generation();
+                self.succession.store(Some(begun));
+                number
+            }
         };
-        let generation = Generation::load(&config, attestor, &self.sandbox)?;
-        Ok((config, generation))
+        Ok((config, number))
+    }
+
+    /// Says that what is configured is not what serves, where that is so.
+    fn still_refused(&self) {
+        let refused = self.succession().and_then(|one| one.refused());
+        if let Some(refused) = refused {
+            refused_line("What is configured does not serve", &refused);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -212,8 +219,12 @@ impl Configured for Serving {
             Ok(data) => data,
             Err(problem) => return vec![problem],
         };
-        match self.load(&data) {
-            Ok(_) => Vec::new(),
+        let loaded = config(&data).and_then(|config| {
+            Generation::load(&config, first(&config)?, &self.sandbox)?;
+            Ok(())
+        });
+        match loaded {
+            Ok(()) => Vec::new(),
             Err(problems) => rendered(&problems),
         }
     }
@@ -229,14 +240,13 @@ impl Configured for Serving {
             Err(problems) => return Err(rendered(&problems)),
         };
         let watcher = self.watch(number, data.clone(), files);
-        let (config, generation) = match self.load_to_serve(&data) {
-            Ok(loaded) => loaded,
+        let (config, generation) = match self.serve(&data) {
+            Ok(served) => served,
             Err(problems) => {
                 drop(state);
                 return Err(rendered(&problems));
             }
         };
-        let generation = self.serve(generation);
         state.number = number;
         let older = std::mem::replace(&mut state.watcher, watcher);
         // Its thread may be waiting for the state.
@@ -255,8 +265,17 @@ impl Configured for Serving {
             "Configured",
             &[("attestor", &self.name), ("generation", &generation)],
         );
+        self.still_refused();
         Ok(())
     }
+}
+
+/// The attestor of a plugin's configuration, which has one.
+fn first(config: &Config) -> Result<&AttestorConfig, Problems> {
+    config.attestors.first().ok_or_else(|| {
+        let none = Problem::error(None, "no attestor is configured");
+        config.source.problems(vec![none])
+    })
 }
 
 /// Relative paths start where SPIRE was started, as those of SPIRE's own
