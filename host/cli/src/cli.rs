@@ -2,7 +2,9 @@
 
 use crate::failure::Failure;
 use crate::report::{Exit, Output};
-use crate::{attest, completions, config, demo, inspect, log, policy, spire, torture};
+use crate::{
+    attest, completions, config, demo, inspect, log, policy, release, spire, status, torture,
+};
 use clap::{Parser, Subcommand};
 
 /// Gives machines their SPIFFE IDs.
@@ -59,6 +61,8 @@ enum Command {
     #[command(subcommand)]
     Spire(spire::Command),
     Torture(torture::Arguments),
+    Status(status::Arguments),
+    Release(release::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -78,6 +82,8 @@ impl Cli {
             Command::Log(command) => command.run(output),
             Command::Spire(command) => command.run(output),
             Command::Torture(arguments) => torture::run(&arguments, output),
+            Command::Status(arguments) => status::run(&arguments, output),
+            Command::Release(arguments) => release::run(&arguments, output),
             Command::Completions(arguments) => completions::run(&arguments, output),
         }
     }

@@ -14,8 +14,10 @@ mod input;
 mod inspect;
 mod log;
 mod policy;
+mod release;
 mod report;
 mod spire;
+mod status;
 mod torture;
 
 use clap::Parser as _;

@@ -21,6 +21,7 @@ mod log;
 mod project;
 mod run;
 mod spire;
+mod status;
 mod study;
 mod support;
 mod test;

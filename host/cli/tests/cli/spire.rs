@@ -5,7 +5,7 @@ mod challenge;
 mod host;
 mod workload_api;
 
-use crate::support::{Place, nameplate, nameplate_in};
+use crate::support::{Place, nameplate, nameplate_in, repository};
 use host::{Host, OFFERED, claims_now, handshake, launched, payload, soon};
 use nameplate_spire::proto::nodeattestor::AttestRequest;
 use nameplate_spire::proto::nodeattestor::attest_request::Request as Step;
@@ -394,7 +394,7 @@ async fn the_file_that_spire_reads_is_watched_where_it_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_file_that_changed_serves_and_a_broken_one_does_not() {
     let place = Place::new();
-    let policies = crate::support::repository().join("policies");
+    let policies = repository().join("policies");
     let install = |name: &str| {
         let from = policies.join(name);
         let there = place.path().join("policy.wasm");
@@ -535,4 +535,43 @@ fn the_stanza_that_is_printed_is_the_binary_and_a_good_configuration() {
     assert!(!server.contains("token_path"), "{server}");
     let token_path = format!("token_path = \"{}\"", at("t"));
     assert!(side("agent").contains(&token_path));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_good_policy_serves_a_plugin_that_starts_without_its_file() {
+    let place = Place::new();
+    let policy = place.path().join("policy.wasm");
+    let node = repository().join("policies/node.wasm");
+    std::fs::copy(node, &policy).unwrap();
+    let text = GOOD.replace("builtin:node", "policy.wasm");
+    let text = format!("{text}state_directory = \"state\"\non_collision = \"refuse\"\n");
+    let host = Host::start(&place, SAT).await;
+    host.init(&OFFERED).await.unwrap();
+    host.configure(&text).await.unwrap();
+    async fn id(host: &Host) -> String {
+        let attested = host.attest(payload(&claims_now())).await;
+        attested.unwrap().spiffe_id
+    }
+    assert_eq!(id(&host).await, NODE);
+    let status = |code| {
+        let run = place.run("status --state state --output json").exits(code);
+        run.json()["attestors"][0].clone()
+    };
+    assert_eq!(status(0)["serving"]["why"], "configured");
+    host.shut_down().await;
+    assert_eq!(status(0)["running"], false);
+
+    std::fs::remove_file(&policy).unwrap();
+    std::fs::remove_file(place.path().join("spire.sock")).unwrap();
+    let host = Host::start(&place, SAT).await;
+    host.init(&OFFERED).await.unwrap();
+    host.configure(&text).await.unwrap();
+    host.logged("The last good naming serves, not what is configured")
+        .await;
+    assert_eq!(id(&host).await, NODE);
+    let restored = status(1);
+    assert_eq!(restored["running"], true);
+    assert_eq!(restored["serving"]["why"], "restored");
+    assert_eq!(restored["refused"]["by"], "loading");
+    assert_eq!(restored["holders"]["entries"], 1);
 }
