@@ -60,10 +60,10 @@ impl Checkpoint {
         let signature = self.signature.as_ref().ok_or(SignatureError::Absent)?;
         let signature = STANDARD
             .decode(signature)
-            .map_err(|_| SignatureError::Wrong)?;
+            .map_err(|_not_base64| SignatureError::Wrong)?;
         UnparsedPublicKey::new(&ED25519, key.0)
             .verify(self.message().as_bytes(), &signature)
-            .map_err(|_| SignatureError::Wrong)
+            .map_err(|_unspecified| SignatureError::Wrong)
     }
 }
 
@@ -88,10 +88,10 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError`] when it is none.
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
-        let der = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_| KeyError::Private)?;
+        let der = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_not_pem| KeyError::Private)?;
         Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.secret_pkcs8_der())
             .map(Self)
-            .map_err(|_| KeyError::Private)
+            .map_err(|_rejected| KeyError::Private)
     }
 
     /// The key that its signatures are verified with.
@@ -126,7 +126,8 @@ impl VerifyingKey {
     /// # Errors
     /// [`KeyError`] when it is none.
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
-        let der = SubjectPublicKeyInfoDer::from_pem_slice(pem).map_err(|_| KeyError::Public)?;
+        let der =
+            SubjectPublicKeyInfoDer::from_pem_slice(pem).map_err(|_not_pem| KeyError::Public)?;
         let raw = der.as_ref().strip_prefix(&ED25519_SPKI);
         let raw = raw.and_then(|raw| raw.try_into().ok());
         raw.map(Self).ok_or(KeyError::Public)

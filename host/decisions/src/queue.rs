@@ -128,7 +128,7 @@ impl Queue {
     /// there; the entries only where `room` is.
     pub(crate) fn take(&self, patience: Duration, room: bool) -> Taken {
         let list = self.list();
-        let idle = |list: &mut List| !list.closing && !(room && list.urgent);
+        let idle = |list: &mut List| !(list.closing || room && list.urgent);
         let (mut list, _) = self
             .changed
             .wait_timeout_while(list, patience, idle)

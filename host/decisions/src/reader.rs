@@ -264,15 +264,17 @@ impl Reader {
                 found: sequence,
             });
         }
+        if first && !matches!(event, Event::Segment(_)) {
+            return Err(LineFault::Misplaced {
+                found: event.kind(),
+                expected: "the header of a segment belongs",
+            });
+        }
         match event {
             Event::Segment(header) if first => {
                 belongs(&header, &mut self.log)?;
                 Ok(Event::Segment(header))
             }
-            event if first => Err(LineFault::Misplaced {
-                found: event.kind(),
-                expected: "the header of a segment belongs",
-            }),
             Event::Segment(_) => Err(LineFault::Misplaced {
                 found: "segment",
                 expected: "the segment has begun already",

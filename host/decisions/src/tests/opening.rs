@@ -51,9 +51,11 @@ fn a_torn_end_is_mended() {
         if cut > whole {
             let repairs: Vec<_> = lines(dir.path())
                 .into_iter()
-                .filter_map(|line| match line.event {
-                    Event::Repair(repair) => Some(repair),
-                    _ => None,
+                .filter_map(|line| {
+                    let Event::Repair(repair) = line.event else {
+                        return None;
+                    };
+                    Some(repair)
                 })
                 .collect();
             let kept = fs::read(dir.path().join(&repairs[0].kept_in)).unwrap();
