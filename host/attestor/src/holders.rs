@@ -415,8 +415,10 @@ impl Writer {
 }
 
 type Answer = SyncSender<Result<Claim, HoldersError>>;
+/// An ID, and when its holder was seen.
+type Seen = (String, u64);
 
-fn split(batch: Vec<Order>) -> (Vec<(Claimed, Answer)>, Vec<(String, u64)>) {
+fn split(batch: Vec<Order>) -> (Vec<(Claimed, Answer)>, Vec<Seen>) {
     let mut claims = Vec::new();
     let mut seen = Vec::new();
     for order in batch {

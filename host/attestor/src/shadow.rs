@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -129,11 +129,9 @@ impl Shadow {
             return;
         };
         let facts = facts.clone();
-        let offered = self
-            .queue
-            .as_ref()
-            .map(|queue| queue.try_send(Decided { facts, live }));
-        if let Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) = offered {
+        if let Some(queue) = &self.queue
+            && queue.try_send(Decided { facts, live }).is_err()
+        {
             locked(&self.counts).dropped += 1;
         }
     }

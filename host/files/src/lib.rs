@@ -9,7 +9,7 @@
 //! Only regular files are read, and only up to a stated size. A pipe, a
 //! device or an endless file is an error, not a hang.
 //!
-//! What this host keeps for itself it [`replace`]s, whole.
+//! What this host keeps for itself is [replaced](replace()), whole.
 //!
 //! This is the only crate that knows `cap-std`, whose development has ended
 //! upstream; replacing it means replacing this file.

@@ -146,7 +146,7 @@ pub(crate) fn claims(bytes: &[u8]) {
     );
 }
 
-/// The two lines of a token, as [`claims`] takes them.
+/// The two lines of a token, as `claims` takes them.
 pub fn claims_of(token: &str) -> Vec<u8> {
     let mut parts = token.split('.').map(|part| {
         URL_SAFE_NO_PAD

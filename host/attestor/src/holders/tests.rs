@@ -31,7 +31,7 @@ fn claim(holders: &Holders, name: &str, subject: u64, at: u64) -> Claim {
 fn collides_with(claim: &Claim) -> &str {
     match claim {
         Claim::Collision { holder } => &holder.words,
-        other => panic!("{other:?}"),
+        Claim::Held | Claim::Inherited { .. } => panic!("{claim:?}"),
     }
 }
 

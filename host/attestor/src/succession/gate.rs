@@ -175,8 +175,8 @@ fn shown(identity: &AgentIdentity) -> String {
 }
 
 fn no_identity(error: &AttestError) -> String {
-    match error {
-        AttestError::Denied { denial, .. } => format!("a denial (`{}`)", denial.code),
-        other => format!("a fault (`{}`)", other.reason()),
+    if let AttestError::Denied { denial, .. } = error {
+        return format!("a denial (`{}`)", denial.code);
     }
+    format!("a fault (`{}`)", error.reason())
 }
