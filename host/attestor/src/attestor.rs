@@ -235,24 +235,10 @@ impl Attestor {
         }
         let facts: &Facts = trail.facts.insert(generation.facts(verified, attempt));
         let naming = generation.naming(facts.cluster());
-        let policy = &naming.label;
         let verdict = naming.policy.derive(facts);
         trail.verdict = generation.is_recorded().then(|| verdict.clone());
-        let verdict = verdict.map_err(|fault| AttestError::PolicyFailed {
-            policy: Arc::clone(policy),
-            fault,
-        })?;
-        let derivation = verdict.answer.map_err(|denial| AttestError::Denied {
-            policy: Arc::clone(policy),
-            denial,
-        })?;
-        let identity = naming
-            .envelope
-            .admit(namespace, facts, derivation)
-            .map_err(|error| AttestError::NotAdmitted {
-                policy: Arc::clone(policy),
-                error,
-            })?;
+        let (derivation, fuel) = naming.derived(verdict)?;
+        let identity = naming.admit(namespace, facts, derivation)?;
 
         let can_reattest = generation.method.can_reattest();
         if !can_reattest {
@@ -262,8 +248,8 @@ impl Attestor {
 
         Ok(Step::Attested(Attestation {
             identity,
-            policy: Arc::clone(policy),
-            fuel: verdict.fuel,
+            policy: Arc::clone(&naming.label),
+            fuel,
             generation: *number,
             can_reattest,
             notice,

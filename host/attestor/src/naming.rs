@@ -7,7 +7,8 @@ use crate::identity::AgentIdentity;
 use crate::namespace::Namespace;
 use crate::subject_key::{SubjectKey, SubjectKeys, SubjectKeysError};
 use nameplate_policy::{
-    Digest, Facts, LoadError, Manifest, Policy, PolicyRequest, PolicySource, Sandbox,
+    Derivation, Digest, Facts, LoadError, Manifest, Policy, PolicyFault, PolicyRequest,
+    PolicySource, Sandbox, Verdict,
 };
 use std::borrow::Cow;
 use std::fmt;
@@ -76,22 +77,39 @@ impl Naming {
         namespace: &Namespace,
         facts: &Facts,
     ) -> Result<AgentIdentity, AttestError> {
-        let policy = &self.label;
-        let verdict = self
-            .policy
-            .derive(facts)
-            .map_err(|fault| AttestError::PolicyFailed {
-                policy: Arc::clone(policy),
-                fault,
-            })?;
-        let derivation = verdict.answer.map_err(|denial| AttestError::Denied {
-            policy: Arc::clone(policy),
-            denial,
+        let (derivation, _fuel) = self.derived(self.policy.derive(facts))?;
+        self.admit(namespace, facts, derivation)
+    }
+
+    /// The name that the policy gave, and the fuel that it took.
+    pub(crate) fn derived(
+        &self,
+        verdict: Result<Verdict, PolicyFault>,
+    ) -> Result<(Derivation, u64), AttestError> {
+        let verdict = verdict.map_err(|fault| AttestError::PolicyFailed {
+            policy: Arc::clone(&self.label),
+            fault,
         })?;
+        match verdict.answer {
+            Ok(derivation) => Ok((derivation, verdict.fuel)),
+            Err(denial) => Err(AttestError::Denied {
+                policy: Arc::clone(&self.label),
+                denial,
+            }),
+        }
+    }
+
+    /// The identity that the name makes, where the envelope allows it.
+    pub(crate) fn admit(
+        &self,
+        namespace: &Namespace,
+        facts: &Facts,
+        derivation: Derivation,
+    ) -> Result<AgentIdentity, AttestError> {
         self.envelope
             .admit(namespace, facts, derivation)
             .map_err(|error| AttestError::NotAdmitted {
-                policy: Arc::clone(policy),
+                policy: Arc::clone(&self.label),
                 error,
             })
     }

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use uuid::Uuid;
@@ -56,6 +56,9 @@ struct Segment {
     /// Whether there may be more behind it.
     ragged: bool,
     begun: SystemTime,
+    directory: PathBuf,
+    /// Whether the directory has its name for good.
+    listed: bool,
 }
 
 /// Which line holds a way of naming, by its address. The record is kept, so
@@ -83,10 +86,13 @@ impl Writer {
                 bytes: last.bytes,
                 ragged: false,
                 begun: last.begun,
+                directory: options.directory.clone(),
+                listed: true,
             },
             // Other settings are other promises: they begin a segment.
             Some(_) | None => Segment::begin(&options, &header, &mut head)?,
         };
+        segment.list()?;
         if let Some(repair) = &end.repair {
             segment.tell(&mut head, "repair", repair, true)?;
         }
@@ -286,6 +292,8 @@ impl Writer {
         self.head = head;
         self.namings.clear();
         self.unsynced = true;
+        // Only now: the new segment has its first line, whatever comes of this.
+        self.segment.list()?;
         self.retire()
     }
 
@@ -336,10 +344,26 @@ impl Segment {
             bytes: 0,
             ragged: false,
             begun: SystemTime::now(),
+            directory: directory.clone(),
+            listed: true,
         };
-        segment.tell(head, "segment", header, true)?;
-        sync_directory(directory)?;
+        if let Err(error) = segment.tell(head, "segment", header, true) {
+            // The segment before goes on, and this would stand in its way.
+            fs::remove_file(&path)?;
+            return Err(error);
+        }
+        segment.listed = false;
         Ok(segment)
+    }
+
+    /// Makes its name last. Nothing is written to a segment that might be gone
+    /// after a power cut.
+    fn list(&mut self) -> io::Result<()> {
+        if !self.listed {
+            sync_directory(&self.directory)?;
+            self.listed = true;
+        }
+        Ok(())
     }
 
     /// Writes one line.
@@ -361,6 +385,7 @@ impl Segment {
     /// Writes lines. If it fails, none of them counts, and what is there of
     /// them is cut off before anything else is written.
     fn append(&mut self, lines: &[u8], sync: bool) -> io::Result<()> {
+        self.list()?;
         if self.ragged {
             self.file.set_len(self.bytes)?;
         }

@@ -1,12 +1,12 @@
 //! An attestor's folder of the state directory.
 //!
 //! One process at a time writes there. A file is another as a whole or not at
-//! all, whatever moment the process or the machine ends: it is written beside
-//! the old one, made durable, and moved over it. What is read back is bounded.
+//! all, whatever moment the process or the machine ends. What is read back is
+//! bounded.
 
-use nameplate_files::{Directory, Failure, FileError};
+use nameplate_files::{Directory, Failure, FileError, ReplaceError};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -39,8 +39,11 @@ pub enum StateError {
         path: String,
     },
     /// A file cannot be written.
-    #[error("cannot write `{path}`")]
-    Write {
+    #[error(transparent)]
+    Write(#[from] ReplaceError),
+    /// A file cannot be removed.
+    #[error("cannot remove `{path}`")]
+    Remove {
         /// The file.
         path: String,
         /// Why.
@@ -64,30 +67,26 @@ pub enum StateError {
 impl StateDirectory {
     /// Makes the folder at `path` if there is none, and locks it.
     pub(crate) fn open(path: &Path) -> Result<Self, StateError> {
+        make(path)?;
         let shown = || path.display().to_string();
-        let make = |source| StateError::Make {
+        let unmade = |source| StateError::Make {
             path: shown(),
             source,
         };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(make)?;
         let lock = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
             .open(path.join(LOCK))
-            .map_err(make)?;
+            .map_err(unmade)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self {
                 path: path.to_owned(),
                 _lock: lock,
             }),
             Err(TryLockError::WouldBlock) => Err(StateError::InUse { path: shown() }),
-            Err(TryLockError::Error(source)) => Err(make(source)),
+            Err(TryLockError::Error(source)) => Err(unmade(source)),
         }
     }
 
@@ -98,10 +97,10 @@ impl StateDirectory {
     /// Puts `bytes` in place of the file `name`, durably.
     pub(crate) fn write(&self, name: &Path, bytes: &[u8]) -> Result<(), StateError> {
         let path = self.path.join(name);
-        replace(&path, bytes).map_err(|source| StateError::Write {
-            path: path.display().to_string(),
-            source,
-        })
+        if let Some(folder) = path.parent() {
+            make(folder)?;
+        }
+        Ok(nameplate_files::replace(&path, bytes)?)
     }
 
     /// What the file `name` holds, at most `limit` bytes of it; `None` where
@@ -122,11 +121,23 @@ impl StateDirectory {
     /// Removes the file `name`.
     pub(crate) fn remove(&self, name: &Path) -> Result<(), StateError> {
         let path = self.path.join(name);
-        fs::remove_file(&path).map_err(|source| StateError::Write {
+        fs::remove_file(&path).map_err(|source| StateError::Remove {
             path: path.display().to_string(),
             source,
         })
     }
+}
+
+/// Makes the folder at `path`, and those above it, for the owner alone.
+fn make(path: &Path) -> Result<(), StateError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| StateError::Make {
+            path: path.display().to_string(),
+            source,
+        })
 }
 
 /// Whether a process writes to the folder at `path`.
@@ -150,31 +161,6 @@ pub(super) fn read(folder: &Path, name: &Path, limit: usize) -> Result<Option<Ve
 
 fn is_absent(error: &FileError) -> bool {
     matches!(error.failure(), Failure::Io(error) if error.kind() == io::ErrorKind::NotFound)
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = path.with_file_name(name);
-    // One that a killed process left may have another mode.
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -207,7 +193,7 @@ mod tests {
         assert!(directory.read(name, 10).unwrap().is_none());
         directory.write(name, b"one").unwrap();
         // What a killed process leaves behind is in nobody's way.
-        fs::write(folder.path().join("inner/file.new"), "torn").unwrap();
+        fs::write(folder.path().join("inner/.file.next"), "torn").unwrap();
         directory.write(name, b"two").unwrap();
         assert_eq!(directory.read(name, 10).unwrap().unwrap(), b"two");
         assert!(directory.read(name, 2).is_err());
