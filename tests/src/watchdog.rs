@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// How long anything may take that is to end by itself: far more than the
 /// slowest machine needs, far less than a hang.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Bounds work that a hostile input might keep from ending.
 #[derive(Debug)]
