@@ -75,13 +75,12 @@ fn tried(body: &[u8], stated: Digest, may: impl Fn(u8, u8) -> bool) -> Option<(u
     None
 }
 
-/// Where `line` is two lines, the end of the first changed to something else.
+/// Where `line` is a whole line whose end was changed to something else, with
+/// the next line, the beginning of one or nothing behind it.
 pub(crate) fn lost_line_end(line: &[u8]) -> Option<usize> {
-    line.windows(NEXT.len())
-        .enumerate()
-        .skip(1)
-        .filter(|(_, window)| *window == NEXT)
-        .map(|(next, _)| next - 1)
+    let begins_a_line = |rest: &[u8]| rest.iter().zip(NEXT).all(|(is, next)| is == next);
+    (0..line.len())
+        .filter(|end| line.get(end + 1..).is_some_and(begins_a_line))
         .find(|end| line.get(..*end).is_some_and(holds))
 }
 

@@ -168,6 +168,7 @@ impl Reader {
         &mut self,
         line: Vec<u8>,
         place: &Place,
+        ended: bool,
     ) -> Result<(LineFault, Option<Vec<u8>>), ReadError> {
         if let Some(at) = locate::lost_line_end(&line) {
             let (line, rest) = line.split_at(at);
@@ -177,13 +178,27 @@ impl Reader {
                 was: b'\n',
                 is: *is,
             };
-            if let Some(segment) = &mut self.current {
-                segment.offset -= next.len() as u64 + 1;
+            if let Some(segment) = &mut self.current
+                && !next.is_empty()
+            {
                 let mut next = next.to_vec();
-                next.push(b'\n');
+                if ended {
+                    next.push(b'\n');
+                }
+                segment.offset -= length(&next);
                 segment.ahead = Some(next);
             }
             return Ok((fault, Some(line.to_vec())));
+        }
+        if !ended {
+            let bytes = length(&line);
+            // A whole line without its end is torn, too, where the log ends.
+            let fault = if self.segments.len() == 0 {
+                LineFault::Torn { bytes }
+            } else {
+                LineFault::Malformed("it has no end".to_owned())
+            };
+            return Ok((fault, None));
         }
         if let Some(segment) = &mut self.current {
             let next = match segment.ahead.take() {
@@ -316,27 +331,13 @@ impl Iterator for Reader {
                 return Some(Err(error));
             }
         };
-        match Frame::of(&line) {
-            Some(frame) if frame.holds() && ended => {
-                return Some(self.follow(&line, frame.stated, place));
-            }
-            Some(_) | None if !ended => {
-                let last = self.segments.len() == 0;
-                let bytes = line.len() as u64;
-                let whole = Frame::of(&line).is_some_and(Frame::holds);
-                self.heads.clear();
-                self.expected = None;
-                let fault = if last && !whole {
-                    LineFault::Torn { bytes }
-                } else {
-                    LineFault::Malformed("it has no end".to_owned())
-                };
-                return Some(Err(broken(place, fault)));
-            }
-            Some(_) | None => {}
+        let unexplained = Frame::of(&line).filter(|_whole| ended);
+        if let Some(frame) = unexplained
+            && frame.holds()
+        {
+            return Some(self.follow(&line, frame.stated, place));
         }
-        let unexplained = Frame::of(&line);
-        let (fault, restored) = match self.explain(line, &place) {
+        let (fault, restored) = match self.explain(line, &place, ended) {
             Ok(explained) => explained,
             Err(error) => return Some(Err(error)),
         };
@@ -357,7 +358,11 @@ impl Iterator for Reader {
                 self.heads = unexplained
                     .map(|Frame { stated, found }| vec![stated, found])
                     .unwrap_or_default();
-                self.expected = self.expected.map(|expected| expected.saturating_add(1));
+                // Of a line without an end nobody can say how many it was.
+                self.expected = self
+                    .expected
+                    .filter(|_known| ended)
+                    .map(|expected| expected.saturating_add(1));
             }
         }
         Some(Err(broken(place, fault)))

@@ -27,25 +27,62 @@ fn a_changed_byte_is_found_wherever_it_is() {
         let mut changed = bytes.clone();
         changed[at] ^= flip;
         fs::write(&segment, &changed).unwrap();
-        let last = at + 1 == bytes.len();
-        if last {
-            // Without its end the last line may be one that is being written.
-            assert!(verify(dir.path()).torn.is_some(), "the last byte");
-        } else {
-            let shown = |byte: u8| {
-                let byte = (byte, char::from(byte).escape_default());
-                format!("0x{:02x} (`{}`)", byte.0, byte.1)
-            };
-            let (was, is) = (shown(bytes[at]), shown(changed[at]));
-            let expected =
-                format!("{name}:{line} (byte {begins}): byte {at} was {was} and is {is}");
-            assert_eq!(faults(dir.path()), [expected]);
-        }
+        let shown = |byte: u8| {
+            let byte = (byte, char::from(byte).escape_default());
+            format!("0x{:02x} (`{}`)", byte.0, byte.1)
+        };
+        let (was, is) = (shown(bytes[at]), shown(changed[at]));
+        let expected = format!("{name}:{line} (byte {begins}): byte {at} was {was} and is {is}");
+        assert_eq!(faults(dir.path()), [expected]);
         if bytes[at] == b'\n' {
             line += 1;
             begins = at + 1;
         }
     }
+}
+
+/// An end that is changed is damage, one that is not there yet is no fault; and
+/// what a lost end runs into is still read for itself.
+#[test]
+fn a_changed_end_is_told_from_one_that_is_not_written_yet() {
+    let (dir, segment, bytes) = log();
+    let begins: Vec<_> = [0]
+        .into_iter()
+        .chain(
+            bytes
+                .iter()
+                .enumerate()
+                .filter(|(_, byte)| **byte == b'\n')
+                .map(|(at, _)| at + 1),
+        )
+        .collect();
+    let [.., before, last, end] = begins[..] else {
+        panic!("{begins:?}");
+    };
+    for cut in last + 1..end {
+        fs::write(&segment, &bytes[..cut]).unwrap();
+        let found = verify(dir.path());
+        assert!(found.holds(), "{cut}: {:?}", found.faults);
+        let torn = found.torn.unwrap();
+        assert_eq!(torn.offset, last as u64);
+        let mut changed = bytes[..cut].to_vec();
+        changed[last - 1] ^= 4;
+        fs::write(&segment, &changed).unwrap();
+        let found = faults(dir.path());
+        assert_eq!(found.len(), 1, "{cut}: {found:?}");
+        let expected = format!(
+            "(byte {before}): byte {} was 0x0a (`\\n`) and is 0x0e (`\\u{{e}}`)",
+            last - 1
+        );
+        assert!(found[0].ends_with(&expected), "{cut}: {found:?}");
+    }
+    // And it is not mended as if it were torn: the record was given.
+    let mut changed = bytes.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    fs::write(&segment, &changed).unwrap();
+    let error = DecisionLog::open(options(dir.path())).unwrap_err();
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    assert_eq!(fs::read(&segment).unwrap(), changed);
 }
 
 #[test]
