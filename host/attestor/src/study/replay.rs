@@ -27,13 +27,14 @@ pub struct Replayer {
     sandbox: Sandbox,
     /// The components that there are, by their digests.
     components: BTreeMap<Digest, Cow<'static, [u8]>>,
-    instead: Option<Instead>,
+    /// The policy to put every decision to, where it is not the recorded one.
+    under: Option<Under>,
     loaded: Mutex<Loaded>,
 }
 
 /// A policy to ask in place of the recorded ones.
 #[derive(Debug)]
-struct Instead {
+struct Under {
     component: Cow<'static, [u8]>,
     settings: Option<serde_json::Value>,
 }
@@ -59,8 +60,9 @@ struct Ready {
     policy: Policy,
     envelope: Envelope,
     namespace: Namespace,
-    /// Whether its fuel can be compared with the recorded one.
-    same_engine: bool,
+    /// Whether its fuel can be compared with the recorded one: the same
+    /// component with the same settings, on the same engine.
+    same_cost: bool,
 }
 
 /// What became of a decision that was made again.
@@ -142,7 +144,7 @@ impl Replayer {
         let mut replayer = Self {
             sandbox,
             components: BTreeMap::new(),
-            instead: None,
+            under: None,
             loaded: Mutex::default(),
         };
         for component in builtins {
@@ -156,15 +158,15 @@ impl Replayer {
         self.components.insert(Digest::of(&component), component);
     }
 
-    /// Asks `component` in place of every recorded policy, with `settings`
-    /// where they are given and else with the recorded ones. Fuel, which
-    /// belongs to a component, is not compared then.
-    pub fn ask_instead(
+    /// Makes every decision under `component`, whichever policy is recorded,
+    /// with `settings` where they are given and else with the recorded ones.
+    /// Fuel is compared where it is the recorded component after all.
+    pub fn decide_under(
         &mut self,
         component: Cow<'static, [u8]>,
         settings: Option<serde_json::Value>,
     ) {
-        self.instead = Some(Instead {
+        self.under = Some(Under {
             component,
             settings,
         });
@@ -195,9 +197,8 @@ impl Replayer {
             reason: decision.reason.clone(),
         };
         let now = ready.ask(facts);
-        let comparable = ready.same_engine && self.instead.is_none();
         if now.answer == before.answer
-            && (!comparable || now.fuel == before.fuel)
+            && (!ready.same_cost || now.fuel == before.fuel)
             && admitted_alike(decision.outcome, &before, &now)
         {
             return Replayed::Same;
@@ -233,8 +234,8 @@ impl Replayer {
 
     fn load(&self, naming: &NamingRecord) -> Result<Ready, Unreplayable> {
         let digest = naming.policy.digest;
-        let (component, settings) = match &self.instead {
-            Some(instead) => (Some(&instead.component), instead.settings.as_ref()),
+        let (component, settings) = match &self.under {
+            Some(under) => (Some(&under.component), under.settings.as_ref()),
             None => (self.components.get(&digest), None),
         };
         let component = component.ok_or(Unreplayable::PolicyUnknown(digest))?;
@@ -253,7 +254,9 @@ impl Replayer {
             }
         })?;
         Ok(Ready {
-            same_engine: *policy.engine() == naming.engine,
+            same_cost: *policy.engine() == naming.engine
+                && policy.digest() == digest
+                && policy.settings_digest() == naming.settings_digest,
             policy,
             envelope: serde_json::from_value(naming.envelope.clone())
                 .map_err(|error| unreadable(&error))?,

@@ -8,12 +8,13 @@ use nameplate_attestor::chain;
 use nameplate_attestor::config::{AttestorConfig, Config, NamingConfig};
 use nameplate_attestor::decisions::{Answer, Reader};
 use nameplate_attestor::study::{Came, Divergence, Replay, Replayer};
+use nameplate_files::Directory;
 use nameplate_policy::{Backend, Limits, PolicySource, Sandbox};
 use serde_json::json;
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Most divergences that a JSON answer lists.
@@ -25,39 +26,39 @@ const MAX_COMPONENT_BYTES: usize = 64 << 20;
 /// Make every decision of a log again, and report what comes out otherwise
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A policy is found by the digest that is recorded, among those that ship and
-those that are given. Settings, limits and envelope are in the log. Fuel is
-compared where the same engine decided.
+Each policy is found by the digest that is recorded: among those that ship,
+and those given by `--component` or `--config`. Settings, limits and envelope
+are in the log. Fuel is compared where the same engine ran the same component.
 
-With `--instead` another policy is asked in place of the recorded ones, and
-what is reported is what it would have said otherwise.
+With `--policy` every decision is made under that one, and what is reported is
+what it would have said otherwise.
 
 Examples:
   nameplate log replay /var/lib/nameplate/decisions
-  nameplate log replay decisions --policy my-policy.wasm --policy older.wasm
   nameplate log replay decisions --config nameplate.toml --output json
+  nameplate log replay decisions --component older.wasm --component policies/
   nameplate log replay decisions --engine pulley
-  nameplate log replay decisions --instead candidate.wasm --settings @settings.json")]
+  nameplate log replay decisions --policy candidate.wasm --settings @settings.json")]
 pub(crate) struct Arguments {
     /// The log's directory, or one segment
     path: PathBuf,
 
-    /// A component, to be asked where its digest is recorded; can be said
-    /// several times
-    #[arg(long, value_name = "POLICY")]
-    policy: Vec<String>,
-
-    /// A configuration, whose policies are taken as `--policy` takes one
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-
-    /// A policy to ask in place of every recorded one
-    #[arg(long, value_name = "POLICY", conflicts_with_all = ["policy", "config"])]
-    instead: Option<String>,
+    /// A policy to make every decision under, whichever is recorded
+    #[arg(long, value_name = "POLICY", conflicts_with_all = ["component", "config"])]
+    policy: Option<String>,
 
     /// Its settings, where they are not the recorded ones: a JSON object, or @FILE
-    #[arg(long, value_name = "JSON|@FILE", requires = "instead")]
+    #[arg(long, value_name = "JSON|@FILE", requires = "policy")]
     settings: Option<String>,
+
+    /// A component that decisions were made with, or a folder of such; can be
+    /// said several times
+    #[arg(long, value_name = "PATH")]
+    component: Vec<PathBuf>,
+
+    /// A configuration, whose policies are taken as `--component` takes them
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 
     /// What runs the policies; answers and fuel are the same by either
     #[arg(long, value_enum, default_value_t)]
@@ -148,8 +149,10 @@ fn replayer(arguments: &Arguments) -> Result<Replayer, Failure> {
         EngineName::Cranelift => Backend::Native,
         EngineName::Pulley => Backend::Interpreter,
     })?);
-    for policy in &arguments.policy {
-        replayer.know(component(&PolicySource::parse(policy))?);
+    for path in &arguments.component {
+        for file in files(path)? {
+            replayer.know(component(&PolicySource::File(file))?);
+        }
     }
     if let Some(path) = &arguments.config {
         let config = Config::read(path).map_err(Failure::Config)?;
@@ -157,14 +160,25 @@ fn replayer(arguments: &Arguments) -> Result<Replayer, Failure> {
             replayer.know(component(&naming.source)?);
         }
     }
-    if let Some(policy) = &arguments.instead {
+    if let Some(policy) = &arguments.policy {
         let settings = arguments.settings.as_deref();
         let settings = settings
             .map(|text| input::settings(Some(text)))
             .transpose()?;
-        replayer.ask_instead(component(&PolicySource::parse(policy))?, settings);
+        replayer.decide_under(component(&PolicySource::parse(policy))?, settings);
     }
     Ok(replayer)
+}
+
+/// The file at `path`, or the files in the folder that it is.
+fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let names = Directory::open(path)
+        .and_then(|folder| folder.names())
+        .map_err(|error| Failure::fault("component_unreadable", error))?;
+    Ok(names.into_iter().map(|name| path.join(name)).collect())
 }
 
 /// A component to ask. It is bounded as it was when the decision was made.

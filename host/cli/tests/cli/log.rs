@@ -3,7 +3,7 @@
 use crate::support::{NOW, Place};
 use nameplate_attestor::{Attempt, Attestors};
 use nameplate_evidence::{Method, RawEvidence};
-use nameplate_policy::Sandbox;
+use nameplate_policy::{Builtin, Digest, Sandbox};
 use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
@@ -11,11 +11,15 @@ use std::time::{Duration, SystemTime};
 
 /// A place with a log of three identities and a rejection.
 fn place() -> Place {
-    let place = Place::new();
-    place.configure(
-        "policy = { source = \"builtin:node\" }\n\
-         decision_log = { directory = \"log\", flush = \"each\", checkpoint_file = \"kept.jsonl\" }",
-    );
+    place_with(Place::new(), "builtin:node")
+}
+
+/// The same by the policy at `source`.
+fn place_with(place: Place, source: &str) -> Place {
+    place.configure(&format!(
+        "policy = {{ source = \"{source}\" }}\n\
+         decision_log = {{ directory = \"log\", flush = \"each\", checkpoint_file = \"kept.jsonl\" }}"
+    ));
     let attestors = Attestors::open(
         &place.path().join("nameplate.toml"),
         Sandbox::new().unwrap(),
@@ -146,13 +150,13 @@ fn a_log_is_replayed_by_either_engine_and_beside_another_policy() {
         assert_eq!(answer["diverged"], 0);
     }
     let run = place
-        .run("log replay log --instead builtin:uuid --output json")
+        .run("log replay log --policy builtin:uuid --output json")
         .exits(1);
     let answer = run.json();
     assert_eq!(answer["diverged"], 3);
     assert_eq!(answer["divergences"].as_array().unwrap().len(), 3);
     assert_eq!(answer["first_divergence"]["sequence"], 3);
-    let run = place.run("log replay log --instead builtin:uuid").exits(1);
+    let run = place.run("log replay log --policy builtin:uuid").exits(1);
     assert!(
         run.stdout.contains("decision 3 comes out otherwise\n"),
         "{}",
@@ -163,6 +167,79 @@ fn a_log_is_replayed_by_either_engine_and_beside_another_policy() {
         "{}",
         run.stdout
     );
+}
+
+/// A policy that does not ship has to be given; asked in its own place it is
+/// compared to the last unit of fuel.
+#[test]
+fn a_policy_of_the_operators_own_is_found_where_it_is_said_to_be() {
+    let place = Place::new();
+    // The policy that ships, and a name of its own: a custom section.
+    let mut component = Builtin::find("node").unwrap().component.to_vec();
+    component.extend([0, 5, 3, b'o', b'w', b'n', b'!']);
+    fs::create_dir(place.path().join("kept")).unwrap();
+    fs::write(place.path().join("kept/own"), &component).unwrap();
+    let place = place_with(place, "kept/own");
+    let answer = |line: &str, code: i32| {
+        place
+            .run(&format!("{line} --output json"))
+            .exits(code)
+            .json()
+    };
+
+    let unknown = answer("log replay log", 1);
+    assert_eq!(
+        (&unknown["unreplayable"], &unknown["same"]),
+        (&3.into(), &0.into())
+    );
+    let why = unknown["reasons"][0]["why"].as_str().unwrap();
+    let digest = Digest::of(&component);
+    assert_eq!(why, format!("no policy with digest {digest} was given"));
+    for known in [
+        "--component kept/own",
+        "--component kept",
+        "--config nameplate.toml",
+        "--policy kept/own",
+    ] {
+        let known = answer(&format!("log replay log {known}"), 0);
+        assert_eq!(known["same"], 3);
+    }
+    // Another component that says the same: its fuel is its own.
+    let same = answer("log replay log --policy builtin:node", 0);
+    assert_eq!(same["same"], 3);
+
+    // A cost that was never paid is seen with its own component alone.
+    let logged = fs::read_to_string(segment(&place)).unwrap();
+    fs::write(segment(&place), dearer(&logged)).unwrap();
+    assert_eq!(answer("log replay log --policy builtin:node", 0)["same"], 3);
+    assert_eq!(answer("log replay log --policy kept/own", 1)["diverged"], 1);
+}
+
+/// The log with one unit more of fuel in its last decision, chained as if it
+/// had been written so.
+fn dearer(log: &str) -> String {
+    let mut lines: Vec<_> = log.lines().map(str::to_owned).collect();
+    let at = lines
+        .iter()
+        .rposition(|line| line.contains(r#""fuel":"#))
+        .unwrap();
+    let (before, fuel) = lines[at].split_once(r#""fuel":"#).unwrap();
+    let (fuel, after) = fuel.split_once(',').unwrap();
+    let fuel = fuel.parse::<u64>().unwrap() + 1;
+    lines[at] = format!(r#"{before}"fuel":{fuel},{after}"#);
+    let mut previous: Option<String> = None;
+    for line in &mut lines[at..] {
+        let (_, body) = line.split_once(r#"","previous":"#).unwrap();
+        let (was, rest) = body.split_once(',').unwrap();
+        let was = previous
+            .as_ref()
+            .map_or(was.to_owned(), |hash| format!("{hash:?}"));
+        let body = format!(r#""previous":{was},{rest}"#);
+        let hash = Digest::of(body.as_bytes()).to_string();
+        *line = format!(r#"{{"hash":"{hash}",{body}"#);
+        previous = Some(hash);
+    }
+    lines.iter().flat_map(|line| [line, "\n"]).collect()
 }
 
 #[test]
