@@ -53,6 +53,17 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// Whether it is a last line that is half written: torn off, or being
+    /// written at this moment.
+    pub fn is_torn(&self) -> bool {
+        match self {
+            Self::Broken { fault, .. } => matches!(**fault, LineFault::Torn { .. }),
+            Self::Unreadable { .. } | Self::Empty { .. } => false,
+        }
+    }
+}
+
 /// What is wrong with a line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineFault {

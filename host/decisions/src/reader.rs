@@ -129,9 +129,19 @@ impl Reader {
         self.behind + current.map_or(0, |segment| segment.offset)
     }
 
-    /// The decisions among the lines, and what is wrong with any line.
-    pub fn decisions(self) -> impl Iterator<Item = Result<Recorded, ReadError>> {
-        self.filter_map(|line| line.map(Line::into_decision).transpose())
+    /// The decisions among the lines, and what is wrong with any line. A last
+    /// line that is half written says nothing yet, and is no fault.
+    pub fn decisions(mut self) -> impl Iterator<Item = Result<Recorded, ReadError>> {
+        std::iter::from_fn(move || self.next_decision())
+    }
+
+    /// The next of [`Reader::decisions`].
+    pub fn next_decision(&mut self) -> Option<Result<Recorded, ReadError>> {
+        self.find_map(|line| match line {
+            Ok(line) => line.into_decision().map(Ok),
+            Err(error) if error.is_torn() => None,
+            Err(error) => Some(Err(error)),
+        })
     }
 
     /// The next line's bytes without their end, and where it is; whether it has an end.

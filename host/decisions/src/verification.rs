@@ -1,7 +1,7 @@
 //! Whether a whole log is what was written, and what it says of itself.
 
 use crate::checkpoint::{Checkpoint, SignatureError, VerifyingKey};
-use crate::fault::{LineFault, Place, ReadError};
+use crate::fault::{Place, ReadError};
 use crate::line::Event;
 use crate::reader::{Line, Reader};
 use nameplate_policy::Digest;
@@ -142,17 +142,17 @@ impl Verification {
         let mut reader = Reader::open(path)?;
         while let Some(line) = reader.next() {
             progress(reader.bytes_read(), reader.bytes());
+            let torn = line.as_ref().is_err_and(ReadError::is_torn);
             match line {
                 Ok(line) => {
                     begins.get_or_insert_with(|| line.place.clone());
                     verification.line(&line, before, key, &mut kept);
                     before = Some((line.sequence, line.hash));
                 }
-                Err(ReadError::Broken { place, fault })
-                    if matches!(*fault, LineFault::Torn { .. }) =>
-                {
-                    verification.torn = Some(place);
-                }
+                Err(ReadError::Broken {
+                    place,
+                    fault: _half_written,
+                }) if torn => verification.torn = Some(place),
                 Err(error) => {
                     before = None;
                     verification.begins_broken |= begins.is_none();

@@ -128,15 +128,11 @@ impl Iterator for LogFacts {
     /// The next decision that facts stand in: rejected evidence has none.
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let recorded = match self.lines.next()? {
-                Ok(line) => line.into_decision(),
-                Err(error) => return Some(Err(error)),
-            };
-            let Some(Recorded {
+            let Recorded {
                 sequence, decision, ..
-            }) = recorded
-            else {
-                continue;
+            } = match self.lines.next_decision()? {
+                Ok(recorded) => recorded,
+                Err(error) => return Some(Err(error)),
             };
             if let Some(facts) = decision.facts {
                 if !decision.redacted.is_empty() {

@@ -7,7 +7,7 @@
 
 use crate::cases::Case;
 use crate::error::chain;
-use nameplate_decisions::{LineFault, ReadError, Reader, Recorded};
+use nameplate_decisions::{Reader, Recorded};
 use nameplate_files::Directory;
 use nameplate_policy::Facts;
 use std::path::{Path, PathBuf};
@@ -109,7 +109,6 @@ fn segment(path: &Path, attestor: String) -> Result<Decisions, String> {
         .decisions()
         .filter_map(move |recorded| match recorded {
             Ok(recorded) => facts_of(recorded, &attestor).map(Ok),
-            Err(error) if is_being_written(&error) => None,
             Err(error) => Some(Err(chain(&error))),
         });
     Ok(Box::new(facts))
@@ -121,11 +120,4 @@ fn facts_of(recorded: Recorded, attestor: &str) -> Option<Facts> {
     let decision = *recorded.decision;
     let whole = &*decision.attestor == attestor && decision.redacted.is_empty();
     decision.facts.filter(|_| whole)
-}
-
-fn is_being_written(error: &ReadError) -> bool {
-    match error {
-        ReadError::Broken { fault, .. } => matches!(**fault, LineFault::Torn { .. }),
-        ReadError::Unreadable { .. } | ReadError::Empty { .. } => false,
-    }
 }

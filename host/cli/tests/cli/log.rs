@@ -242,6 +242,27 @@ fn dearer(log: &str) -> String {
     lines.iter().flat_map(|line| [line, "\n"]).collect()
 }
 
+/// A line that is being written is no damage to whoever reads meanwhile.
+#[test]
+fn a_log_that_is_being_written_is_read_as_far_as_it_is() {
+    let place = place();
+    let mut bytes = fs::read(segment(&place)).unwrap();
+    bytes.extend_from_within(..40);
+    fs::write(segment(&place), &bytes).unwrap();
+    let run = place.run("log show log").exits(0);
+    assert_eq!(run.stdout.lines().count(), 4);
+    let answer = place.run("log replay log --output json").exits(0).json();
+    assert_eq!((&answer["same"], &answer["broken"]), (&3.into(), &0.into()));
+    let run = place.run("log verify log").exits(0);
+    assert!(run.stdout.contains("half a line"), "{}", run.stdout);
+    // Its twin: with an end it is a line, and not one of a log.
+    bytes.push(b'\n');
+    fs::write(segment(&place), &bytes).unwrap();
+    for command in ["show", "verify", "replay"] {
+        place.run(&format!("log {command} log")).exits(1);
+    }
+}
+
 #[test]
 fn what_is_no_log_is_a_fault() {
     let place = Place::new();

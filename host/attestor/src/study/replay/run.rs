@@ -3,6 +3,7 @@
 use super::{Divergence, Replayed, Replayer, Unreplayable};
 use nameplate_decisions::{ReadError, Reader, Recorded};
 use std::collections::BTreeMap;
+use std::iter;
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -10,6 +11,10 @@ use std::thread;
 
 /// Decisions that go from thread to thread at once.
 const CHUNK: usize = 256;
+
+/// Chunks that are read and not yet reported, for each thread: others wait in
+/// memory while one of them takes its time.
+const AHEAD: usize = 8;
 
 /// Most reasons for not being replayable that are listed.
 const MAX_REASONS: usize = 16;
@@ -78,11 +83,17 @@ impl Replay {
     ) -> Self {
         let of_bytes = log.bytes();
         let mut replay = Self::default();
-        let (read, to_do) = sync_channel(threads.get() * 2);
-        let (made, done) = sync_channel(threads.get() * 2);
+        let ahead = threads.get().saturating_mul(AHEAD);
+        let (read, to_do) = sync_channel(ahead);
+        let (made, done) = sync_channel(ahead);
+        // One for each chunk that may be on its way.
+        let (permit, permits) = sync_channel(ahead);
+        for () in iter::repeat_n((), ahead) {
+            let _has_room = permit.try_send(());
+        }
         let to_do = Mutex::new(to_do);
         thread::scope(|scope| {
-            scope.spawn(|| read_all(log, read));
+            scope.spawn(|| read_all(log, permits, read));
             for _ in 0..threads.get() {
                 let (made, to_do) = (made.clone(), &to_do);
                 scope.spawn(move || work(replayer, to_do, &made));
@@ -103,6 +114,8 @@ impl Replay {
                         bytes,
                         of_bytes,
                     });
+                    // Nobody waits for one where everything is read.
+                    let _read_to_the_end = permit.try_send(());
                 }
             }
         });
@@ -133,24 +146,24 @@ impl Replay {
 }
 
 /// Reads until the log ends or nobody takes any more.
-fn read_all(mut log: Reader, read: SyncSender<Chunk<Result<Recorded, ReadError>>>) {
-    let mut items = Vec::with_capacity(CHUNK);
-    let mut number = 0;
-    loop {
-        let line = log.next();
-        let ended = line.is_none();
-        let item = line.and_then(|line| line.map(|line| line.into_decision()).transpose());
-        items.extend(item);
-        if items.len() == CHUNK || ended {
-            let chunk = Chunk {
-                number,
-                bytes: log.bytes_read(),
-                items: std::mem::replace(&mut items, Vec::with_capacity(CHUNK)),
-            };
-            number += 1;
-            if read.send(chunk).is_err() || ended {
-                return;
-            }
+fn read_all(
+    mut log: Reader,
+    permits: Receiver<()>,
+    read: SyncSender<Chunk<Result<Recorded, ReadError>>>,
+) {
+    for number in 0.. {
+        if permits.recv().is_err() {
+            return;
+        }
+        let items: Vec<_> = iter::from_fn(|| log.next_decision()).take(CHUNK).collect();
+        let ended = items.len() < CHUNK;
+        let chunk = Chunk {
+            number,
+            bytes: log.bytes_read(),
+            items,
+        };
+        if read.send(chunk).is_err() || ended {
+            return;
         }
     }
 }
