@@ -776,18 +776,18 @@ fn a_gate_judges_over_the_decision_log() {
         files.attest_from(&attestors, "worker-1", UID_1).unwrap();
     }
     files.attest_from(&attestors, "worker-2", UID_2).unwrap();
-    let refused = |first: &str, count: usize, keys: &str| {
+    let refused = |first: &str, subjects: &str, keys: &str| {
         files.configure(&by_name, &gate(keys));
         let problems = attestors.reload_at(at(NOW)).unwrap_err().to_string();
-        let words = format!("{count} subjects are named otherwise");
+        let words = format!("{subjects} named otherwise");
         assert!(problems.contains(&words), "{problems}");
         assert!(
             problems.contains(&id(&format!("staging/{first}"))),
             "{problems}"
         );
     };
-    refused(UID_1, 2, "max_changed = 1");
-    refused(UID_2, 1, "records = 1");
+    refused(UID_1, "2 subjects are", "max_changed = 1");
+    refused(UID_2, "1 subject is", "records = 1");
     files.configure(&by_name, &gate("max_changed = 2"));
     attestors.reload_at(at(NOW)).unwrap();
     let answer = files.attest_from(&attestors, "worker-2", UID_2).unwrap();

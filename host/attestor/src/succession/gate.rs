@@ -134,27 +134,38 @@ impl Tally {
 
     fn reasons(self, gate: &GateConfig) -> Vec<String> {
         let mut reasons = Vec::new();
-        if self.changed.count() > gate.max_changed {
+        let (changed, vanished) = (&self.changed, &self.vanished);
+        if changed.count() > gate.max_changed {
             reasons.push(format!(
-                "{} subjects are named otherwise or for the first time, at most {} may (`max_changed`); the first: {}",
-                self.changed.count(), gate.max_changed, self.changed.first
+                "{} named otherwise or for the first time, at most {} may (`max_changed`); the first: {}",
+                subjects(changed, "is", "are"),
+                gate.max_changed,
+                changed.first
             ));
         }
-        if gate.no_new_denials && self.vanished.count() > 0 {
+        if gate.no_new_denials && vanished.count() > 0 {
             reasons.push(format!(
-                "{} subjects lose their identity (`no_new_denials`); the first: {}",
-                self.vanished.count(),
-                self.vanished.first
+                "{} (`no_new_denials`); the first: {}",
+                subjects(vanished, "loses its identity", "lose their identity"),
+                vanished.first
             ));
         }
         if gate.no_collisions && self.collided.count() > 0 {
             reasons.push(format!(
-                "{} subjects are given the ID of another (`no_collisions`); the first: {}",
-                self.collided.count(),
+                "{} given the ID of another (`no_collisions`); the first: {}",
+                subjects(&self.collided, "is", "are"),
                 self.collided.first
             ));
         }
         reasons
+    }
+}
+
+/// How many subjects do what the words for one and for more of them say.
+fn subjects(those: &Counted, one: &str, more: &str) -> String {
+    match those.count() {
+        1 => format!("1 subject {one}"),
+        count => format!("{count} subjects {more}"),
     }
 }
 
