@@ -1,6 +1,7 @@
 //! `nameplate config`: what can be done with a configuration file.
 
 mod check;
+mod summary;
 
 use crate::failure::Failure;
 use crate::report::{Exit, Output};

@@ -5,6 +5,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::print_stderr,
     reason = "a test that says what it left out, and how far it is"
 )]
@@ -18,6 +19,7 @@ mod refusals;
 mod requests;
 mod run;
 mod swaps;
+mod trust;
 
 use run::Run;
 
@@ -70,6 +72,9 @@ fn in_a_real_spire() {
     configuration::is_validated(&run, &subject);
     swaps::of_the_policy(&mut run, &subject);
     swaps::while_agents_attest_again(&mut run, &subject);
+    trust::in_a_naming(&mut run, &subject);
+    trust::in_what_is_written(&mut run, &subject);
+    trust::in_ids_of_one_subject(&mut run, &subject);
     endings::of_the_plugin(&mut run, &subject);
     endings::of_spire(&mut run, &subject);
     refusals::of_a_pod_made_anew(&mut run, &subject, &stock);

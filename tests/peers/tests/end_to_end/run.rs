@@ -1,10 +1,12 @@
 //! What the steps share: the cluster, the stanzas, and all that was said.
 
 use nameplate_peers::{AGENT_TTL, Agent, Cluster, Spire, nameplate};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 pub(crate) struct Run {
     pub(crate) bin: PathBuf,
@@ -79,9 +81,24 @@ impl Run {
         Self::server_loading(&self.load("server", method), method, clusters)
     }
 
+    /// Ours, with `data` beside the cluster `demo`.
+    pub(crate) fn our_server_with(&self, method: &str, data: &str, keys: &str) -> String {
+        let load = self.load("server", method);
+        Self::server_loading_with(&load, method, data, &[("demo", keys)])
+    }
+
     fn server_loading(load: &str, method: &str, clusters: &[(&str, &str)]) -> String {
+        Self::server_loading_with(load, method, "", clusters)
+    }
+
+    fn server_loading_with(
+        load: &str,
+        method: &str,
+        data: &str,
+        clusters: &[(&str, &str)],
+    ) -> String {
         let mut stanza =
-            format!("NodeAttestor \"{method}\" {{\n{load}plugin_data {{ clusters = {{\n");
+            format!("NodeAttestor \"{method}\" {{\n{load}plugin_data {{\n{data}\nclusters = {{\n");
         for (name, keys) in clusters {
             write!(
                 stanza,
@@ -102,6 +119,18 @@ impl Run {
 
     pub(crate) fn built_in_agent_of(&self, cluster: &str, token: &str) -> String {
         self.agent_loading("", "k8s_psat", cluster, token)
+    }
+
+    /// What our program answers an operator, and whether all is well by it.
+    pub(crate) fn asked(&self, words: &[&str]) -> (bool, Value) {
+        let output = Command::new(&self.nameplate)
+            .current_dir(self.at())
+            .args(words)
+            .args(["--output", "json"])
+            .output()
+            .unwrap();
+        let answer = serde_json::from_slice(&output.stdout);
+        (output.status.success(), answer.unwrap())
     }
 
     /// Whatever attests certificates or shows one: SPIRE's own, or ours of `side`.

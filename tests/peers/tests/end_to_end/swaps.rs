@@ -10,28 +10,28 @@ use std::path::{Path, PathBuf};
 const PSAT: &str = "k8s_psat";
 
 /// The component of a policy that ships.
-fn component(name: &str) -> Vec<u8> {
+pub(crate) fn component(name: &str) -> Vec<u8> {
     let room = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
     fs::read(room.join(format!("{name}.wasm"))).unwrap()
 }
 
 /// A file that a policy is put in place of another in, whole.
-struct PolicyFile(PathBuf);
+pub(crate) struct PolicyFile(PathBuf);
 
 impl PolicyFile {
-    fn with(run: &Run, component: &[u8]) -> Self {
+    pub(crate) fn with(run: &Run, component: &[u8]) -> Self {
         let file = Self(run.at().join("policy.wasm"));
         file.swap(component);
         file
     }
 
-    fn swap(&self, component: &[u8]) {
+    pub(crate) fn swap(&self, component: &[u8]) {
         let next = self.0.with_extension("next");
         fs::write(&next, component).unwrap();
         fs::rename(next, &self.0).unwrap();
     }
 
-    fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         format!("policy {{ source = \"{}\" }}", self.0.display())
     }
 }
