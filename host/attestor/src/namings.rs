@@ -32,7 +32,7 @@ impl Namings {
     /// Every problem found, each with its place in the configuration.
     pub(crate) fn load(attestor: &AttestorConfig, sandbox: &Sandbox) -> Result<Self, Vec<Problem>> {
         let mut problems: Vec<Problem> = Vec::new();
-        let mut load = |naming: &NamingConfig| match load_one(naming, sandbox) {
+        let mut load = |naming: &NamingConfig| match naming.load(sandbox) {
             Ok(naming) => Some(Arc::new(naming)),
             Err(list) => {
                 // A cluster that inherits the policy repeats its problems.
@@ -96,19 +96,21 @@ pub(crate) fn configured(attestor: &AttestorConfig) -> impl Iterator<Item = (&st
         .filter_map(|cluster| Some((cluster.trust.name.as_str(), cluster.naming.as_ref()?)))
 }
 
-/// Loads one naming.
-///
-/// # Errors
-/// Every problem found, each with its place in the configuration.
-pub(crate) fn load_one(config: &NamingConfig, sandbox: &Sandbox) -> Result<Naming, Vec<Problem>> {
-    let request = PolicyRequest {
-        source: config.source.clone(),
-        digest: config.digest,
-        settings: config.settings.clone(),
-        limits: config.limits.clone(),
-    };
-    Naming::load(sandbox, &request, config.envelope.clone())
-        .map_err(|error| problems(config, &request.source, &error))
+impl NamingConfig {
+    /// Loads the policy, which proves its own cases, into its envelope.
+    ///
+    /// # Errors
+    /// Every problem found, each with its place in the configuration.
+    pub fn load(&self, sandbox: &Sandbox) -> Result<Naming, Vec<Problem>> {
+        let request = PolicyRequest {
+            source: self.source.clone(),
+            digest: self.digest,
+            settings: self.settings.clone(),
+            limits: self.limits.clone(),
+        };
+        Naming::load(sandbox, &request, self.envelope.clone())
+            .map_err(|error| problems(self, &request.source, &error))
+    }
 }
 
 fn digest(own: &Naming, by_cluster: &BTreeMap<String, Arc<Naming>>) -> Digest {

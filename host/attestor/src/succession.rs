@@ -30,7 +30,7 @@ use crate::error::chain;
 use crate::generation::Generation;
 use crate::holders::Holders;
 use crate::namespace::Namespace;
-use crate::namings::{self, Namings, load_one};
+use crate::namings::{self, Namings};
 use crate::probation::Probation;
 use crate::shadow::Shadow;
 use crate::subject_key::SubjectKeys;
@@ -676,7 +676,7 @@ fn shadow(
         return (None, Vec::new());
     };
     let warning = |text: String| (None, vec![format!("no shadow runs: {text}")]);
-    let naming = match load_one(config, sandbox) {
+    let naming = match config.load(sandbox) {
         Ok(naming) => naming,
         Err(list) => {
             let list: Vec<_> = list.into_iter().map(|problem| problem.message).collect();

@@ -8,7 +8,7 @@ use super::summary::AttestorSummary;
 use crate::failure::{Failure, plural};
 use crate::report::{BAD, Exit, GOOD, NOTE, Output, row};
 use crate::spire::Side;
-use nameplate_attestor::config::{Config, PluginData, Problems};
+use nameplate_attestor::config::{Config, PluginData, Problem, Problems, Severity};
 use nameplate_attestor::{AgentConfig, Generation, KeyDirectory};
 use nameplate_evidence::Method;
 use nameplate_policy::Sandbox;
@@ -78,8 +78,22 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     if let (Side::Agent, Some(data)) = (arguments.side, arguments.plugin_data()) {
         return agent(&arguments.file, &data, output);
     }
-    let config = arguments.read().map_err(Failure::Config)?;
-    let generations = load(&config)?;
+    let mut config = arguments.read().map_err(Failure::Config)?;
+    let sandbox = Sandbox::new()?;
+    let generations = load(&config, &sandbox)?;
+    let unshadowed: Vec<_> = config
+        .attestors
+        .iter()
+        .filter_map(|attestor| attestor.swaps.shadow.as_ref()?.load(&sandbox).err())
+        .flatten()
+        // It would stand in nobody's way, and nothing would be tried.
+        .map(|problem| Problem {
+            severity: Severity::Warning,
+            message: format!("no shadow will run: {}", problem.message),
+            ..problem
+        })
+        .collect();
+    config.warnings.list.extend(unshadowed);
     let attestors: Vec<_> = config
         .attestors
         .iter()
@@ -174,12 +188,11 @@ fn agent(file: &Path, data: &PluginData, output: Output) -> Result<Exit, Failure
 }
 
 /// Loads every attestor, and finds the problems of all of them.
-fn load(config: &Config) -> Result<Vec<Generation>, Failure> {
-    let sandbox = Sandbox::new()?;
+fn load(config: &Config, sandbox: &Sandbox) -> Result<Vec<Generation>, Failure> {
     let mut generations = Vec::new();
     let mut problems: Option<Problems> = None;
     for attestor in &config.attestors {
-        match Generation::load(config, attestor, &sandbox) {
+        match Generation::load(config, attestor, sandbox) {
             Ok(generation) => generations.push(generation),
             Err(more) => match &mut problems {
                 Some(problems) => problems.list.extend(more.list),

@@ -1,5 +1,7 @@
 //! What a configuration comes to, attestor by attestor.
 
+mod trust;
+
 use crate::failure::plural;
 use crate::report::{FAINT, HEADING, NOTE, printable, row};
 use nameplate_attestor::config::{AttestorConfig, ClusterConfig, TrustConfig};
@@ -8,6 +10,7 @@ use nameplate_evidence::certificates::{CertificateVerifier, Trust};
 use nameplate_evidence::{Binding, Proof, TrustedKeys};
 use serde::Serialize;
 use std::io::{self, Write};
+use trust::TrustSummary;
 
 /// One attestor, as it will serve.
 #[derive(Debug, Serialize)]
@@ -18,6 +21,8 @@ pub(super) struct AttestorSummary<'a> {
     clusters: Vec<ClusterSummary<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     certificates: Option<CertificateSummary<'a>>,
+    #[serde(flatten)]
+    trust: TrustSummary<'a>,
 }
 
 /// Which certificates are evidence.
@@ -94,6 +99,7 @@ impl<'a> AttestorSummary<'a> {
                 TrustConfig::Clusters(_) => None,
                 TrustConfig::Certificates(verifier) => Some(CertificateSummary::new(verifier)),
             },
+            trust: TrustSummary::new(config),
         }
     }
 
@@ -101,6 +107,7 @@ impl<'a> AttestorSummary<'a> {
         writeln!(out, "\n{HEADING}attestor `{}`{HEADING:#}", self.name)?;
         row(out, "evidence", self.method)?;
         self.policy.write(out)?;
+        self.trust.write(out)?;
         if let Some(certificates) = &self.certificates {
             certificates.write(out)?;
         }

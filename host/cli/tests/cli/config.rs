@@ -40,6 +40,95 @@ fn json_says_the_same() {
     );
 }
 
+/// Keys of the attestor, with what lets its policy be somebody else's.
+const TRUSTED: &str = "policy = { source = \"builtin:node\" }
+decision_log = { directory = \"log\", flush = \"each\", checkpoint_file = \"kept.jsonl\" }
+gate = { against = \"log\", allow = [\"/staging/**\"], no_collisions = false }
+rollback = { faults = 0.1 }
+shadow = { source = \"builtin:pod\" }
+on_collision = \"warn\"";
+
+fn trusted() -> Place {
+    let place = Place::new();
+    place.configure(TRUSTED);
+    let text = place.read("nameplate.toml");
+    place.write(
+        "nameplate.toml",
+        &format!("state_directory = \"state\"\n{text}"),
+    );
+    place
+}
+
+#[test]
+fn what_is_recorded_and_what_a_swap_has_to_pass_is_shown() {
+    let place = trusted();
+    let run = place.run("config check nameplate.toml").exits(0);
+    for line in [
+        "  decisions     log",
+        "                flush `each`, on an error `refuse`",
+        "  checkpoints   kept.jsonl",
+        "  state         state/k8s_sat",
+        "  gate          judges over log",
+        "                at most 0 named otherwise, besides /staging/**",
+        "                no new denials",
+        "                any new collisions",
+        "  rollback      above a share of 0.1 faults, of at least 20 within 10m",
+        "  shadow        builtin:pod",
+        "  collisions    warn",
+    ] {
+        let found = run.stdout.lines().any(|found| found == line);
+        assert!(found, "{line}\n{}", run.stdout);
+    }
+    let answer = place
+        .run("config check nameplate.toml --output json")
+        .exits(0)
+        .json();
+    let attestor = &answer["attestors"][0];
+    assert_eq!(attestor["decision_log"]["flush"], "each");
+    assert_eq!(attestor["gate"]["allow"], json!(["/staging/**"]));
+    assert_eq!(attestor["rollback"]["after"], 20);
+    assert_eq!(attestor["shadow"], "builtin:pod");
+    assert_eq!(attestor["on_collision"], "warn");
+    // Looking is not serving: nothing was made.
+    assert!(!place.path().join("log").exists() && !place.path().join("state").exists());
+    // Its twin: where nothing of it is configured, nothing is said of it.
+    let plain = Place::new();
+    let answer = plain
+        .run("config check nameplate.toml --output json")
+        .exits(0)
+        .json();
+    for key in [
+        "decision_log",
+        "state",
+        "gate",
+        "rollback",
+        "shadow",
+        "on_collision",
+    ] {
+        assert_eq!(answer["attestors"][0].get(key), None, "{key}");
+    }
+}
+
+/// A server starts without it, so that it is missing would be seen by nobody.
+#[test]
+fn a_shadow_that_cannot_be_loaded_is_a_warning() {
+    let place = trusted();
+    let text = place.read("nameplate.toml");
+    place.write(
+        "nameplate.toml",
+        &text.replace("builtin:pod", "absent.wasm"),
+    );
+    let run = place.run("config check nameplate.toml").exits(0);
+    let warning = "warning: no shadow will run: policy absent.wasm: ";
+    assert!(run.stdout.contains(warning), "{}", run.stdout);
+    place
+        .run("config check nameplate.toml --deny-warnings")
+        .exits(1);
+    trusted()
+        .run("config check nameplate.toml --deny-warnings")
+        .exits(0);
+}
+
 #[test]
 fn a_cluster_shows_its_own_policy() {
     let place = Place::new();
