@@ -104,9 +104,13 @@ audience = ["spire-server"]
     }
 
     fn try_open(&self) -> Result<Attestors, Problems> {
+        self.try_open_at(NOW)
+    }
+
+    fn try_open_at(&self, now: u64) -> Result<Attestors, Problems> {
         let heard = Arc::clone(&self.heard) as _;
         let config = self.path("nameplate.toml");
-        Attestors::open_observed(&config, Sandbox::new().unwrap(), heard, at(NOW))
+        Attestors::open_observed(&config, Sandbox::new().unwrap(), heard, at(now))
     }
 
     fn open(&self) -> Attestors {
@@ -517,12 +521,9 @@ fn a_naming_that_fails_too_often_is_taken_back() {
 fn a_naming_that_fails_seldom_or_denies_stays() {
     // Half of four are faults, which is not more than half.
     let by_node = template(r#"["{node_name}"]"#);
-    let files = Files::new("");
+    let files = Files::new(RESERVED);
     let attestors = files.open();
-    files.configure(
-        &by_node,
-        &format!(r#"{ROLLBACK}{}"#, "\nenvelope = { reserved = [\"bad\"] }"),
-    );
+    files.configure(&by_node, &format!("{ROLLBACK}\n{RESERVED}"));
     attestors.reload_at(at(NOW)).unwrap();
     for node in ["good", "bad", "good", "bad"] {
         let answer = files.attest_from(&attestors, node, UID_1);
@@ -543,6 +544,177 @@ fn a_naming_that_fails_seldom_or_denies_stays() {
         assert_eq!(error.reason(), "policy_denied");
     }
     assert_eq!(attestors.named("k8s_sat").unwrap().generation(), 2);
+}
+
+/// An envelope in which a node called `bad` has no name.
+const RESERVED: &str = r#"envelope = { reserved = ["bad"] }"#;
+
+/// What was heard of a swap that is not on probation.
+fn unwatched(files: &Files) -> String {
+    match files.heard().as_slice() {
+        [Change::Warning(warning)] => warning.clone(),
+        heard => panic!("{heard:?}"),
+    }
+}
+
+/// A policy that fails because it was restricted does not lift the restriction.
+#[test]
+fn a_rollback_undoes_no_restriction() {
+    let by_node = template(r#"["{node_name}"]"#);
+    let files = Files::new("");
+    files.configure(&by_node, ROLLBACK);
+    let attestors = files.open();
+    let bad = || files.attest_from(&attestors, "bad", UID_1);
+    assert_eq!(name_of(&bad().unwrap()), "bad");
+    files.configure(&by_node, &format!("{ROLLBACK}\n{RESERVED}"));
+    attestors.reload_at(at(NOW)).unwrap();
+    assert_eq!(
+        unwatched(&files),
+        "a naming that fails would not be taken back for the one before: its envelope or limits \
+         allow what the new ones do not"
+    );
+    for _ in 0..10 {
+        assert_eq!(bad().unwrap_err().reason(), "path_reserved");
+    }
+    // Nor by a restart with a policy that cannot be loaded.
+    let state = files.state_file("generations.json");
+    drop(attestors);
+    let restricted = fs::read(&state).unwrap();
+    files.configure(&by_node, ROLLBACK);
+    drop(files.open());
+    let broken = r#"{ source = "broken.wasm" }"#;
+    files.write("broken.wasm", b"broken");
+    files.configure(broken, RESERVED);
+    let problems = files.try_open().unwrap_err().to_string();
+    assert!(
+        problems.contains(
+            "the last good generation does not serve in its place: its envelope or limits allow"
+        ),
+        "{problems}"
+    );
+    // Its twin: the last good one was restricted as well.
+    fs::write(&state, restricted).unwrap();
+    let attestors = files.open();
+    let good = files.attest_from(&attestors, "good", UID_1);
+    assert_eq!(name_of(&good.unwrap()), "good");
+    let bad = files.attest_from(&attestors, "bad", UID_1);
+    assert_eq!(bad.unwrap_err().reason(), "path_reserved");
+}
+
+/// A cluster that has a policy of its own is not named by the attestor's
+/// because its own fails.
+#[test]
+fn a_rollback_names_no_cluster_by_another_policy() {
+    let files = Files::new(ROLLBACK);
+    let attestors = files.open();
+    files.write("own.wasm", &unusable());
+    let text = fs::read_to_string(files.path("nameplate.toml")).unwrap();
+    let own = format!("{text}policy = {{ source = \"own.wasm\" }}\n");
+    files.write("nameplate.toml", own.as_bytes());
+    attestors.reload_at(at(NOW)).unwrap();
+    assert_eq!(
+        unwatched(&files),
+        "a naming that fails would not be taken back for the one before: other clusters have a \
+         policy of their own"
+    );
+    for _ in 0..10 {
+        let error = files.attest(&attestors).unwrap_err();
+        assert_eq!(error.reason(), "path_segment");
+    }
+}
+
+#[test]
+fn what_may_fail_itself_is_nothing_to_go_back_to() {
+    let files = Files::new(ROLLBACK);
+    let attestors = files.open();
+    files.write("policy.wasm", &unusable());
+    attestors.reload_at(at(NOW)).unwrap();
+    files.attest(&attestors).unwrap_err();
+    // The next one fails, too, and the first is still what has proven itself.
+    files.write("policy.wasm", &guest::answering(&["."], &[]));
+    attestors.reload_at(at(NOW)).unwrap();
+    assert_eq!(files.status().0.before.unwrap().generation, 1);
+    for _ in 0..4 {
+        files.attest(&attestors).unwrap_err();
+    }
+    assert_eq!(files.name(&attestors), "generation-1");
+    assert!(matches!(
+        files.heard().as_slice(),
+        [Change::RolledBack { generation: 4, .. }]
+    ));
+}
+
+/// A naming that fails is taken back after a restart too, while it is on
+/// probation.
+#[test]
+fn a_restart_does_not_end_a_probation() {
+    let swapped = || {
+        let files = Files::new(ROLLBACK);
+        let attestors = files.open();
+        files.write("policy.wasm", &unusable());
+        attestors.reload_at(at(NOW)).unwrap();
+        files.attest(&attestors).unwrap_err();
+        files
+    };
+    let files = swapped();
+    let attestors = files.open();
+    assert_eq!(files.status().0.probation.unwrap().until, NOW + 600);
+    for _ in 0..4 {
+        files.attest(&attestors).unwrap_err();
+    }
+    assert_eq!(files.name(&attestors), "generation-1");
+
+    // Its twin: the time is over.
+    let files = swapped();
+    let attestors = files.try_open_at(NOW + 601).unwrap();
+    assert_eq!(files.status().0.probation, None);
+    for _ in 0..10 {
+        files.attest(&attestors).unwrap_err();
+    }
+}
+
+#[test]
+fn what_cannot_be_used_is_in_the_status() {
+    let files = Files::new("");
+    let attestors = files.open();
+    let text = fs::read(files.path("nameplate.toml")).unwrap();
+    let key = fs::read(files.path("keys/staging.pem")).unwrap();
+    for (name, content) in [("nameplate.toml", text), ("keys/staging.pem", key)] {
+        files.write(name, b"broken");
+        attestors.reload_at(at(NOW)).unwrap_err();
+        let refused = files.status().0.refused.unwrap();
+        assert_eq!(refused.by, RefusedBy::Configuration, "{name}");
+        assert!(!refused.reasons.is_empty());
+        assert_eq!(files.name(&attestors), "generation-1");
+        // Its twin: as it was.
+        files.write(name, &content);
+        attestors.reload_at(at(NOW)).unwrap();
+        assert_eq!(files.status().0.refused, None);
+    }
+}
+
+/// What could not be written is written once it can be.
+#[test]
+fn what_serves_is_kept_as_soon_as_there_is_room() {
+    let files = Files::new("");
+    let attestors = files.open();
+    let state = files.state_file("generations.json");
+    fs::remove_file(&state).unwrap();
+    fs::create_dir_all(state.join("in the way")).unwrap();
+    files.write("policy.wasm", &numbered(2));
+    attestors.reload_at(at(NOW)).unwrap();
+    let warning = unwatched(&files);
+    assert!(warning.starts_with("a restart would not find what serves: "));
+    let succession = attestors.succession("k8s_sat").unwrap();
+    succession.write_status(at(NOW));
+    assert_eq!(files.status().0.warnings, [warning]);
+    assert!(files.heard().is_empty(), "said once");
+    fs::remove_dir_all(&state).unwrap();
+    succession.write_status(at(NOW));
+    assert_eq!(files.status().0.warnings, [""; 0]);
+    drop((attestors, succession));
+    files.write("policy.wasm", b"broken");
+    assert_eq!(files.name(&files.open()), "generation-2");
 }
 
 /// Whom an attestor trusts is what the configuration says, whatever is taken back.

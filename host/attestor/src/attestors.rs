@@ -6,7 +6,8 @@ use crate::succession::{Candidate, Observer, Succession, Unobserved};
 use crate::watch::{Contents, WatchError, WatchOptions, Watcher};
 use arc_swap::ArcSwap;
 use nameplate_policy::Sandbox;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -187,11 +188,17 @@ impl Attestors {
     pub fn reload_at(&self, now: SystemTime) -> Result<Reload, Problems> {
         let mut state = self.state();
         let before = self.by_name.load_full();
+        let refused = RefCell::new(BTreeSet::new());
         let next =
             |config: &Config, attestor: &AttestorConfig| match before.get(attestor.name.as_str()) {
                 Some(one) => one
                     .judge(config, attestor, &self.sandbox, now)
-                    .map(|candidate| Next::Candidate(Arc::clone(one), Box::new(candidate))),
+                    .map(|candidate| Next::Candidate(Arc::clone(one), Box::new(candidate)))
+                    .map_err(|rejection| {
+                        refused.borrow_mut().insert(attestor.name.to_string());
+                        one.refuse(&rejection, now);
+                        rejection.problems
+                    }),
                 None => {
                     let observer = Arc::clone(&self.observer);
                     Succession::begin(config, attestor, &self.sandbox, observer, now).map(Next::New)
@@ -205,6 +212,12 @@ impl Attestors {
             // A change of any of these may be the cure.
             if !problems.files.is_empty() {
                 state.files.clone_from(&problems.files);
+            }
+            // All of it or nothing: what is configured serves nowhere.
+            for (name, one) in before.iter() {
+                if !refused.borrow().contains(name) {
+                    one.refuse(&problems.clone().into(), now);
+                }
             }
         })?;
         let mut serving = Vec::new();

@@ -74,6 +74,21 @@ impl Envelope {
         ))
     }
 
+    /// Whether this envelope admits nothing that `other` does not. Where that
+    /// cannot be said from the two of them, it is not so.
+    pub fn is_within(&self, other: &Self) -> bool {
+        let reserved = |name: &String| {
+            self.reserved
+                .iter()
+                .any(|own| own.eq_ignore_ascii_case(name))
+        };
+        self.leading.starts_with(&other.leading)
+            && other.reserved.iter().all(reserved)
+            && self.max_id_bytes <= other.max_id_bytes
+            && self.max_selector_bytes <= other.max_selector_bytes
+            && self.max_selectors <= other.max_selectors
+    }
+
     fn check_leading(&self, path: &[PathSegment], facts: &Facts) -> Result<(), AdmitError> {
         for (index, leading) in self.leading.iter().enumerate() {
             let required = leading

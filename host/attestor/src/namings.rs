@@ -82,6 +82,17 @@ impl Namings {
         self.by_cluster.keys().eq(other.by_cluster.keys())
     }
 
+    /// Whether these may stand in for `other`: for the same clusters, in
+    /// envelopes and under limits that allow nothing that the other's do not.
+    /// What an operator restricts is not undone by an older naming.
+    pub(crate) fn are_within(&self, other: &Self) -> bool {
+        let within = |((_, own), (_, other)): ((_, &Arc<Naming>), (_, &Arc<Naming>))| {
+            own.envelope().is_within(other.envelope())
+                && own.policy().limits().are_within(other.policy().limits())
+        };
+        self.are_of_the_clusters_of(other) && self.each().zip(other.each()).all(within)
+    }
+
     /// What tells namings apart: components, settings, envelopes and limits.
     pub(crate) fn digest(&self) -> Digest {
         self.digest

@@ -33,14 +33,25 @@ pub struct FaultRate {
 impl Probation {
     /// A probation that begins at `now` (seconds since 1970).
     pub(crate) fn new(before: Namings, bounds: RollbackConfig, now: u64) -> Self {
+        let ends = now.saturating_add(bounds.within.as_secs());
+        Self::until(ends, before, bounds)
+    }
+
+    /// A probation that ends at `ends` (seconds since 1970), and counts anew.
+    pub(crate) fn until(ends: u64, before: Namings, bounds: RollbackConfig) -> Self {
         Self {
             before,
             bounds,
-            ends: now.saturating_add(bounds.within.as_secs()),
+            ends,
             asked: AtomicU64::new(0),
             faults: AtomicU64::new(0),
             decided: AtomicBool::new(false),
         }
+    }
+
+    /// Whether the naming can still be taken back at `now`.
+    pub(crate) fn is_open(&self, now: u64) -> bool {
+        now <= self.ends && !self.decided.load(Ordering::Relaxed)
     }
 
     /// What served before.
@@ -64,7 +75,7 @@ impl Probation {
     /// Counts what came of an attestation at `now`. The rate at which the
     /// naming is to be taken back: to exactly one of those who count.
     pub(crate) fn count(&self, error: Option<&AttestError>, now: u64) -> Option<FaultRate> {
-        if now > self.ends || self.decided.load(Ordering::Relaxed) {
+        if !self.is_open(now) {
             return None;
         }
         let fault = match error {

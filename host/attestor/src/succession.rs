@@ -13,8 +13,10 @@
 //! an attestor trusts is always what the configuration says: no key that was
 //! taken away comes back with an older naming.
 
+mod beginning;
 mod directory;
 mod gate;
+mod going_back;
 mod kept;
 mod recorded;
 mod status;
@@ -29,12 +31,13 @@ use crate::config::{AttestorConfig, Config, Problem, Problems, SwapsConfig};
 use crate::error::chain;
 use crate::generation::Generation;
 use crate::holders::Holders;
-use crate::namespace::Namespace;
-use crate::namings::{self, Namings};
+use crate::namings::Namings;
 use crate::probation::Probation;
 use crate::shadow::Shadow;
 use crate::subject_key::SubjectKeys;
+use beginning::Beginning;
 use directory::StateDirectory;
+use going_back::GoingBack;
 use kept::{Kept, Tenure, Version};
 use nameplate_policy::{Digest, Sandbox};
 use std::fmt;
@@ -92,6 +95,8 @@ struct History {
     refused: Option<Refused>,
     holders: Option<Arc<Holders>>,
     warnings: Vec<String>,
+    /// What serves, where it could not be put on disk: it is tried again.
+    unkept: Option<Namings>,
     /// What was written last, to write nothing twice.
     written: Option<Status>,
 }
@@ -109,13 +114,23 @@ pub struct Candidate {
     against: Digest,
 }
 
-/// What a succession begins with.
-struct Beginning {
-    namings: Namings,
-    tenure: Tenure,
-    before: Option<Tenure>,
-    probation: Option<Arc<Probation>>,
-    refused: Option<Refused>,
+/// Why a candidate may not serve.
+#[derive(Clone, Debug)]
+pub struct Rejection {
+    /// Every problem found.
+    pub problems: Problems,
+    /// Who found them.
+    pub by: RefusedBy,
+}
+
+impl From<Problems> for Rejection {
+    /// Of the configuration itself.
+    fn from(problems: Problems) -> Self {
+        Self {
+            problems,
+            by: RefusedBy::Configuration,
+        }
+    }
 }
 
 impl Succession {
@@ -148,7 +163,8 @@ impl Succession {
         let mut generation = Generation::trusting(config, attestor, beginning.namings.clone());
         generation.collisions = collisions(swaps, directory.as_ref(), &mut holders)
             .map_err(|error| of_state(config, &error))?;
-        let (shadow, warnings) = shadow(swaps, sandbox, &generation, None);
+        let (shadow, mut warnings) = shadow(swaps, sandbox, &generation, None);
+        warnings.extend(beginning.warnings);
         generation.shadow = shadow;
         let generation = generation.open_decision_log(config, attestor)?;
         let number = beginning.tenure.number;
@@ -165,6 +181,7 @@ impl Succession {
                 refused: beginning.refused,
                 holders,
                 warnings: Vec::new(),
+                unkept: None,
                 written: None,
             }),
         });
@@ -193,24 +210,26 @@ impl Succession {
     /// and afterwards.
     ///
     /// # Errors
-    /// Every problem found; the status says that it was refused.
+    /// Every problem found, and who found it; [`Succession::refuse`] puts it
+    /// into the status.
     pub fn judge(
         &self,
         config: &Config,
         attestor: &AttestorConfig,
         sandbox: &Sandbox,
         now: SystemTime,
-    ) -> Result<Candidate, Problems> {
+    ) -> Result<Candidate, Rejection> {
         let swaps = attestor.swaps.clone();
         let path = self.directory.as_ref().map(StateDirectory::path);
         if path != swaps.state.as_deref() {
             let text = "`state_directory` is another than at the start: it changes with a restart";
-            return Err(config.source.problems(vec![Problem::error(None, text)]));
+            let problems = config.source.problems(vec![Problem::error(None, text)]);
+            return Err(problems.into());
         }
         let current = self.attestor.current();
         let serving = &current.generation.namings;
         let against = serving.digest();
-        let candidate = |namings: Namings, instead| {
+        let candidate = |namings: Namings, instead| -> Result<Candidate, Rejection> {
             let mut generation = Generation::trusting(config, attestor, namings);
             let holders = &mut self.history().holders;
             generation.collisions = collisions(&swaps, self.directory.as_ref(), holders)
@@ -230,14 +249,24 @@ impl Succession {
         let namings = Namings::load(attestor, sandbox).map_err(|list| {
             let mut problems = config.source.problems(list);
             problems.files.clone_from(&config.files);
-            self.refuse(&problems, RefusedBy::Loading, now);
-            problems
+            Rejection {
+                problems,
+                by: RefusedBy::Loading,
+            }
         })?;
         if namings.digest() == against {
             return candidate(namings, None);
         }
         let taken_back = self.history().taken_back;
-        if taken_back == Some(namings.digest()) && namings.are_of_the_clusters_of(serving) {
+        if taken_back == Some(namings.digest()) {
+            if !namings.are_of_the_clusters_of(serving) {
+                // What serves cannot stand in for it on this trust.
+                let problem = Problem::error(attestor.naming.place.source(), TAKEN_BACK);
+                return Err(Rejection {
+                    problems: config.source.problems(vec![problem]),
+                    by: RefusedBy::FaultRate,
+                });
+            }
             let refused = Refused {
                 at: seconds(now),
                 by: RefusedBy::FaultRate,
@@ -252,10 +281,9 @@ impl Succession {
                 candidate: &namings,
                 subjects: &SubjectKeys::of_facts(swaps.subjects.clone()),
             };
-            gate::judge(gate, &bench).map_err(|reasons| {
-                let problems = of_gate(config, attestor, &reasons);
-                self.refuse(&problems, RefusedBy::Gate, now);
-                problems
+            gate::judge(gate, &bench).map_err(|reasons| Rejection {
+                problems: of_gate(config, attestor, &reasons),
+                by: RefusedBy::Gate,
             })?;
         }
         candidate(namings, None)
@@ -277,6 +305,8 @@ impl Succession {
             collisions.holders.limit(config.limits);
         }
         let mut swapped = false;
+        let mut proven = true;
+        let mut warnings = warnings;
         let number = self.attestor.swap_with(|current| {
             let serving = &current.generation.namings;
             if serving.digest() != against {
@@ -285,12 +315,24 @@ impl Succession {
                     by: RefusedBy::FaultRate,
                     reasons: vec![TAKEN_BACK_MEANWHILE.to_owned()],
                 });
+                if !serving.are_of_the_clusters_of(&generation.namings) {
+                    // Nor can what serves now go with the candidate's trust.
+                    generation = current.generation.clone();
+                }
                 generation = generation.named_by(serving.clone());
             }
             swapped = generation.namings.digest() != serving.digest();
+            let open = current.probation().filter(|one| one.is_open(now));
+            proven = open.is_none();
             let probation = match swaps.rollback {
                 Some(bounds) if swapped => {
-                    Some(Arc::new(Probation::new(serving.clone(), bounds, now)))
+                    // One that may fail itself is nothing to go back to.
+                    let before = open.map_or(serving, |open| open.before()).clone();
+                    let going_back = GoingBack::to(Ok(before), &generation.namings, |before| {
+                        Probation::new(before, bounds, now)
+                    });
+                    warnings.extend(going_back.warning);
+                    going_back.probation
                 }
                 Some(_) | None if swapped => None,
                 Some(_) | None => current.probation().cloned(),
@@ -300,7 +342,10 @@ impl Succession {
         let namings = generation.namings;
         if swapped {
             let tenure = Tenure::of(&namings, number, now, Why::Swapped, configuration);
-            history.before = Some(std::mem::replace(&mut history.current, tenure));
+            let served = std::mem::replace(&mut history.current, tenure);
+            if proven {
+                history.before = Some(served);
+            }
             history.taken_back = None;
         } else {
             history.current.number = number;
@@ -316,12 +361,13 @@ impl Succession {
         number
     }
 
-    /// Notes that a candidate was refused, for the status.
-    pub fn refuse(&self, problems: &Problems, by: RefusedBy, now: SystemTime) {
+    /// Notes that what is configured does not serve, for the status.
+    pub fn refuse(&self, rejection: &Rejection, now: SystemTime) {
+        let Rejection { problems, by } = rejection;
         let mut history = self.history();
         history.refused = Some(Refused {
             at: seconds(now),
-            by,
+            by: *by,
             reasons: problems.to_string().lines().map(str::to_owned).collect(),
         });
         self.publish(&mut history, seconds(now));
@@ -337,9 +383,14 @@ impl Succession {
         self.status_of(&self.history(), seconds(now))
     }
 
-    /// Writes the status to the state directory, where it has changed.
+    /// Writes the status to the state directory, where it has changed; and what
+    /// serves, where that failed before.
     pub fn write_status(&self, now: SystemTime) {
-        self.publish(&mut self.history(), seconds(now));
+        let mut history = self.history();
+        match history.unkept.take() {
+            Some(namings) => self.keep(&mut history, &namings, seconds(now)),
+            None => self.publish(&mut history, seconds(now)),
+        }
     }
 
     fn rolled_back(&self, rolled_back: RolledBack) {
@@ -362,6 +413,12 @@ impl Succession {
         };
         let mut history = self.history();
         let configuration = history.current.configuration;
+        let current = self.attestor.current();
+        // A swap of trust alone may have come between.
+        let number = match current.generation.namings.digest() == namings.digest() {
+            true => current.number,
+            false => number,
+        };
         let tenure = Tenure::of(&namings, number, at, Why::RolledBack, configuration);
         history.before = Some(std::mem::replace(&mut history.current, tenure));
         history.taken_back = Some(from.digest());
@@ -384,11 +441,25 @@ impl Succession {
             current: history.current.clone(),
             before: history.before.clone(),
             taken_back: history.taken_back,
+            probation: self
+                .attestor
+                .current()
+                .probation()
+                .filter(|probation| probation.is_open(now))
+                .map(|probation| probation.ends()),
         };
         if let Err(error) = kept.write(directory, namings) {
-            let warning = format!("a restart would not find what serves: {}", chain(&error));
-            self.tell(&Change::Warning(warning.clone()));
-            history.warnings.push(warning);
+            let warning = format!("{UNKEPT}: {}", chain(&error));
+            if !history.warnings.contains(&warning) {
+                self.tell(&Change::Warning(warning.clone()));
+                history.warnings.push(warning);
+            }
+            history.unkept = Some(namings.clone());
+        } else {
+            history.unkept = None;
+            history
+                .warnings
+                .retain(|warning| !warning.starts_with(UNKEPT));
         }
         self.publish(history, now);
     }
@@ -453,6 +524,9 @@ impl Succession {
     }
 }
 
+/// How the warning of state that was not written begins.
+const UNKEPT: &str = "a restart would not find what serves";
+
 /// What is said of a candidate that has served and failed.
 const TAKEN_BACK: &str = "it has served and was taken back: it serves again when its policy, \
                           settings, envelope or limits are others";
@@ -460,185 +534,6 @@ const TAKEN_BACK: &str = "it has served and was taken back: it serves again when
 /// What is said where a rollback overtook a swap.
 const TAKEN_BACK_MEANWHILE: &str = "what it was judged against was taken back meanwhile: \
                                     the next change of a file is judged anew";
-
-impl Beginning {
-    /// Decides between what is configured and what is on disk.
-    fn choose(
-        config: &Config,
-        attestor: &AttestorConfig,
-        sandbox: &Sandbox,
-        directory: Option<&StateDirectory>,
-        kept: Option<Kept>,
-        now: SystemTime,
-    ) -> Result<Self, Problems> {
-        let configured = Namings::load(attestor, sandbox).map_err(|list| {
-            let mut problems = config.source.problems(list);
-            problems.files.clone_from(&config.files);
-            problems
-        });
-        let (Some(directory), Some(kept)) = (directory, kept) else {
-            return Ok(Self::first(configured?, config, now));
-        };
-        let swaps = &attestor.swaps;
-        let last_good = |problems: Problems, by: RefusedBy| {
-            let namings = restorable(&kept.current, attestor)
-                .and_then(|()| kept.current.load(directory, sandbox))
-                .map_err(|why| unrestored(problems.clone(), &why))?;
-            Ok(Self::restored(&kept, namings, &problems, by, now))
-        };
-        let namings = match configured {
-            Ok(namings) => namings,
-            Err(problems) => return last_good(problems, RefusedBy::Loading),
-        };
-        if namings.digest() == kept.current.digest {
-            return Ok(Self::resumed(kept, namings, config));
-        }
-        if kept.taken_back == Some(namings.digest()) {
-            let problem = Problem::error(attestor.naming.place.source(), TAKEN_BACK);
-            return last_good(config.source.problems(vec![problem]), RefusedBy::FaultRate);
-        }
-        let before = kept.current.load(directory, sandbox);
-        if let Some(gate) = &swaps.gate {
-            let judged = match &before {
-                Ok(before) => {
-                    let namespace = Namespace {
-                        trust_domain: config.trust_domain.clone(),
-                        attestor: attestor.name.clone(),
-                    };
-                    let bench = gate::Bench {
-                        namespace: &namespace,
-                        serving: before,
-                        candidate: &namings,
-                        subjects: &SubjectKeys::of_facts(swaps.subjects.clone()),
-                    };
-                    gate::judge(gate, &bench)
-                }
-                Err(why) => Err(vec![format!("there is nothing to judge against: {why}")]),
-            };
-            if let Err(reasons) = judged {
-                return last_good(of_gate(config, attestor, &reasons), RefusedBy::Gate);
-            }
-        }
-        Ok(Self::swapped(
-            kept,
-            before.ok(),
-            namings,
-            config,
-            swaps,
-            now,
-        ))
-    }
-
-    /// Nothing served before.
-    fn first(namings: Namings, config: &Config, now: SystemTime) -> Self {
-        let why = Why::Configured;
-        Self {
-            tenure: Tenure::of(&namings, 1, seconds(now), why, digest_of(config)),
-            namings,
-            before: None,
-            probation: None,
-            refused: None,
-        }
-    }
-
-    /// What serves is what served.
-    fn resumed(kept: Kept, namings: Namings, config: &Config) -> Self {
-        Self {
-            namings,
-            tenure: Tenure {
-                number: kept.current.number.saturating_add(1),
-                configuration: digest_of(config),
-                why: match kept.current.why {
-                    // What is configured serves again.
-                    Why::Restored => Why::Configured,
-                    why @ (Why::Configured | Why::Swapped | Why::RolledBack) => why,
-                },
-                ..kept.current
-            },
-            before: kept.before,
-            probation: None,
-            refused: None,
-        }
-    }
-
-    /// What is configured takes the place of what served.
-    fn swapped(
-        kept: Kept,
-        before: Option<Namings>,
-        namings: Namings,
-        config: &Config,
-        swaps: &SwapsConfig,
-        now: SystemTime,
-    ) -> Self {
-        let now = seconds(now);
-        let number = kept.current.number.saturating_add(1);
-        let probation = before
-            .zip(swaps.rollback)
-            .map(|(before, bounds)| Arc::new(Probation::new(before, bounds, now)));
-        Self {
-            tenure: Tenure::of(&namings, number, now, Why::Swapped, digest_of(config)),
-            namings,
-            before: Some(kept.current),
-            probation,
-            refused: None,
-        }
-    }
-
-    /// What served serves on, in place of what is configured.
-    fn restored(
-        kept: &Kept,
-        namings: Namings,
-        problems: &Problems,
-        by: RefusedBy,
-        now: SystemTime,
-    ) -> Self {
-        Self {
-            namings,
-            tenure: Tenure {
-                number: kept.current.number.saturating_add(1),
-                why: Why::Restored,
-                ..kept.current.clone()
-            },
-            before: kept.before.clone(),
-            probation: None,
-            refused: Some(Refused {
-                at: seconds(now),
-                by,
-                reasons: problems.to_string().lines().map(str::to_owned).collect(),
-            }),
-        }
-    }
-}
-
-/// Whether a kept naming may stand in for the one that is configured: for the
-/// same clusters, and where nothing else is pinned.
-fn restorable(kept: &Tenure, attestor: &AttestorConfig) -> Result<(), String> {
-    let own = std::iter::once((None, &attestor.naming));
-    let of_clusters = namings::configured(attestor).map(|(name, naming)| (Some(name), naming));
-    let configured: Vec<_> = own.chain(of_clusters).collect();
-    if configured.len() != kept.namings.len() {
-        return Err("other clusters have a policy of their own".to_owned());
-    }
-    for (cluster, naming) in configured {
-        let kept = kept
-            .namings
-            .iter()
-            .find(|kept| kept.cluster.as_deref() == cluster)
-            .ok_or("other clusters have a policy of their own")?;
-        if let Some(pinned) = naming.digest.filter(|pinned| *pinned != kept.component) {
-            let found = kept.component;
-            return Err(format!("its component is {found}, and {pinned} is pinned"));
-        }
-    }
-    Ok(())
-}
-
-/// Why nothing serves at all.
-fn unrestored(mut problems: Problems, why: &str) -> Problems {
-    let text = format!("the last good generation does not serve in its place: {why}");
-    problems.list.push(Problem::error(None, text));
-    problems
-}
 
 /// Where it is remembered who holds which ID. Opened once: another
 /// configuration changes its limits.

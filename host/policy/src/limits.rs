@@ -77,6 +77,51 @@ impl Limits {
     /// thread 2 MiB, and the host needs its part.
     pub const STACK_BYTES: std::ops::RangeInclusive<usize> = 16 << 10..=1 << 20;
 
+    /// Whether nothing may cost more than under `other`.
+    pub fn are_within(&self, other: &Self) -> bool {
+        let Self {
+            component_bytes,
+            nesting,
+            functions,
+            function_bytes,
+            locals,
+            joins,
+            indirect_calls,
+            settings_bytes,
+            fuel,
+            configure_fuel,
+            deadline,
+            memory_bytes,
+            table_elements,
+            instances,
+            memories,
+            tables,
+            stack_bytes,
+            lifted_bytes,
+        } = self;
+        let sizes = [
+            (component_bytes, &other.component_bytes),
+            (nesting, &other.nesting),
+            (functions, &other.functions),
+            (function_bytes, &other.function_bytes),
+            (locals, &other.locals),
+            (joins, &other.joins),
+            (indirect_calls, &other.indirect_calls),
+            (settings_bytes, &other.settings_bytes),
+            (memory_bytes, &other.memory_bytes),
+            (table_elements, &other.table_elements),
+            (instances, &other.instances),
+            (memories, &other.memories),
+            (tables, &other.tables),
+            (stack_bytes, &other.stack_bytes),
+            (lifted_bytes, &other.lifted_bytes),
+        ];
+        sizes.iter().all(|(own, most)| own <= most)
+            && *fuel <= other.fuel
+            && *configure_fuel <= other.configure_fuel
+            && *deadline <= other.deadline
+    }
+
     /// Deadline as a number of epochs, so that at least the whole duration passes.
     pub(crate) fn deadline_in_epochs(&self) -> u64 {
         let ticks = self
@@ -149,6 +194,24 @@ mod tests {
         assert_eq!(serde_json::from_str::<Limits>(&text).unwrap(), limits);
         let unknown = text.replace("nesting", "nestling");
         assert!(serde_json::from_str::<Limits>(&unknown).is_err());
+    }
+
+    /// Each limit by itself counts.
+    #[test]
+    fn limits_are_within_those_that_are_not_lower_anywhere() {
+        let limits = Limits::default();
+        let serde_json::Value::Object(members) = serde_json::to_value(&limits).unwrap() else {
+            panic!("limits are an object");
+        };
+        assert_eq!(members.len(), 18);
+        assert!(limits.are_within(&limits));
+        for (name, value) in &members {
+            let mut raised = members.clone();
+            raised.insert(name.clone(), (value.as_u64().unwrap() + 1).into());
+            let raised: Limits = serde_json::from_value(raised.into()).unwrap();
+            assert!(limits.are_within(&raised), "{name}");
+            assert!(!raised.are_within(&limits), "{name}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use nameplate_attestor::config::{AttestorConfig, Config, PluginData, Problem, Pr
 use nameplate_attestor::evidence::Method;
 use nameplate_attestor::policy::Sandbox;
 use nameplate_attestor::watch::{WatchOptions, Watcher};
-use nameplate_attestor::{Attestor, Succession, chain};
+use nameplate_attestor::{Attestor, Rejection, Succession, chain};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -110,8 +110,10 @@ impl Serving {
         if state.number != number {
             return files.to_vec();
         }
-        let served = self.current(data).and_then(|data| self.serve(&data));
-        match served {
+        let current = self
+            .current(data)
+            .inspect_err(|problems| self.refuse(&problems.clone().into(), SystemTime::now()));
+        match current.and_then(|data| self.serve(&data)) {
             Ok((config, generation)) => {
                 let policy = self.attestor().map(|attestor| attestor.policy(None));
                 let policy = policy.map(|policy| policy.to_string()).unwrap_or_default();
@@ -180,12 +182,17 @@ impl Serving {
 
     /// Serves with `data`, or goes on as before.
     fn serve(&self, data: &PluginData) -> Result<(Config, u64), Problems> {
-        let config = config(data)?;
-        let attestor = first(&config)?;
         let now = SystemTime::now();
+        let unusable = |problems: &Problems| self.refuse(&problems.clone().into(), now);
+        let config = config(data).inspect_err(unusable)?;
+        let attestor = first(&config)?;
         let number = match self.succession() {
             Some(succession) => {
-                let candidate = succession.judge(&config, attestor, &self.sandbox, now)?;
+                let judged = succession.judge(&config, attestor, &self.sandbox, now);
+                let candidate = judged.map_err(|rejection| {
+                    succession.refuse(&rejection, now);
+                    rejection.problems
+                })?;
                 succession.take(candidate, now)
             }
             None => {
@@ -197,6 +204,13 @@ impl Serving {
             }
         };
         Ok((config, number))
+    }
+
+    /// Puts into the status that what is configured does not serve.
+    fn refuse(&self, rejection: &Rejection, now: SystemTime) {
+        if let Some(succession) = self.succession() {
+            succession.refuse(rejection, now);
+        }
     }
 
     /// Says that what is configured is not what serves, where that is so.

@@ -235,3 +235,51 @@ fn selectors_can_be_matched_and_logged() {
         "selector_duplicate: selector `k:v` stands there twice"
     );
 }
+
+/// Each field by itself makes an envelope narrower, and never wider.
+#[test]
+fn an_envelope_is_within_one_that_admits_no_less() {
+    let plain = Envelope::default;
+    let narrower = [
+        Envelope {
+            leading: vec!["{cluster}".parse().unwrap()],
+            ..plain()
+        },
+        Envelope {
+            max_id_bytes: 254,
+            ..plain()
+        },
+        Envelope {
+            max_selector_bytes: 254,
+            ..plain()
+        },
+        Envelope {
+            max_selectors: 63,
+            ..plain()
+        },
+        Envelope {
+            reserved: vec!["admin".to_owned()],
+            ..plain()
+        },
+    ];
+    assert!(plain().is_within(&plain()));
+    for (number, narrow) in narrower.iter().enumerate() {
+        assert!(narrow.is_within(narrow) && narrow.is_within(&plain()));
+        assert!(!plain().is_within(narrow), "{number}");
+        for (other, _) in narrower.iter().enumerate().filter(|(at, _)| *at != number) {
+            assert!(!narrow.is_within(&narrower[other]), "{number} in {other}");
+        }
+    }
+    // Names are reserved without regard to case, and leading segments in order.
+    let reserving = |name: &str| Envelope {
+        reserved: vec![name.to_owned()],
+        ..plain()
+    };
+    assert!(reserving("ADMIN").is_within(&reserving("admin")));
+    let leading = |segments: &[&str]| Envelope {
+        leading: segments.iter().map(|one| one.parse().unwrap()).collect(),
+        ..plain()
+    };
+    assert!(leading(&["a", "b"]).is_within(&leading(&["a"])));
+    assert!(!leading(&["b", "a"]).is_within(&leading(&["a"])));
+}

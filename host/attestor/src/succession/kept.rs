@@ -47,6 +47,10 @@ pub(super) struct Kept {
     pub(super) before: Option<Tenure>,
     /// Namings that failed too often, by digest: not to serve again.
     pub(super) taken_back: Option<Digest>,
+    /// Until when what serves can be taken back for what served before, in
+    /// seconds since 1970.
+    #[serde(default)]
+    pub(super) probation: Option<u64>,
 }
 
 /// The only form there is so far.
@@ -159,6 +163,20 @@ impl KeptNaming {
 }
 
 impl Kept {
+    /// The naming that has proven itself last, to go back to: what serves, or
+    /// while that can be taken back, what served before.
+    pub(super) fn proven(&self, now: u64) -> &Tenure {
+        match &self.before {
+            Some(before) if self.on_probation(now).is_some() => before,
+            Some(_) | None => &self.current,
+        }
+    }
+
+    /// Until when what serves can be taken back, where that is to come.
+    pub(super) fn on_probation(&self, now: u64) -> Option<u64> {
+        self.probation.filter(|ends| now <= *ends)
+    }
+
     /// What was kept, if anything was.
     pub(super) fn read(directory: &StateDirectory) -> Result<Option<Self>, StateError> {
         let Some(bytes) = directory.read(Path::new(FILE), MAX_BYTES)? else {

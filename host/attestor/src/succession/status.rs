@@ -90,7 +90,10 @@ pub struct Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusedBy {
-    /// It could not be loaded.
+    /// The configuration cannot be used: its text, a key file, the state or
+    /// log that it asks for, or another attestor in it.
+    Configuration,
+    /// Its policy could not be loaded.
     Loading,
     /// The gate.
     Gate,
@@ -146,6 +149,7 @@ impl RefusedBy {
     /// A word for logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Configuration => "configuration",
             Self::Loading => "loading",
             Self::Gate => "gate",
             Self::FaultRate => "fault_rate",
