@@ -234,7 +234,7 @@ fn a_log_that_was_forged_with_its_chain_does_not_come_out_the_same() {
 }
 
 #[test]
-fn facts_that_were_left_out_are_not_taken_for_a_divergence() {
+fn a_divergence_that_left_out_facts_may_explain_is_told_apart() {
     let staging = Issuer::ec();
     let dir = TempDir::new().unwrap();
     for (fact, directory) in [("/attestation_id", "matters"), ("/claimed_id", "absent")] {
@@ -254,6 +254,12 @@ fn facts_that_were_left_out_are_not_taken_for_a_divergence() {
     };
     assert_eq!(divergence.redacted, ["/attestation_id"]);
     assert_eq!(replayer().replay(&one("absent")), Replayed::Same);
+    // It is listed nonetheless, and what is not shown to be the same does not hold.
+    let (whole, listed) = replay(&replayer(), &dir.path().join("matters"));
+    assert_eq!((whole.redacted, whole.diverged, listed), (1, 0, vec![3]));
+    assert!(!whole.holds());
+    let (whole, listed) = replay(&replayer(), &dir.path().join("absent"));
+    assert!(whole.holds() && listed.is_empty());
 }
 
 /// The log's directory is gone: no identity without a record, the token that

@@ -6,9 +6,9 @@
 
 use super::summary::AttestorSummary;
 use crate::failure::{Failure, plural};
-use crate::report::{BAD, Exit, GOOD, NOTE, Output, row};
+use crate::report::{BAD, Exit, GOOD, NOTE, Output, printable, row};
 use crate::spire::Side;
-use nameplate_attestor::config::{Config, PluginData, Problem, Problems, Severity};
+use nameplate_attestor::config::{AttestorConfig, Config, PluginData, Problem, Problems, Severity};
 use nameplate_attestor::{AgentConfig, Generation, KeyDirectory};
 use nameplate_evidence::Method;
 use nameplate_policy::Sandbox;
@@ -94,6 +94,9 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         })
         .collect();
     config.warnings.list.extend(unshadowed);
+    let unjudged = config.attestors.iter().filter_map(gate_without_decisions);
+    let unjudged: Vec<_> = unjudged.collect();
+    config.warnings.list.extend(unjudged);
     let attestors: Vec<_> = config
         .attestors
         .iter()
@@ -185,6 +188,21 @@ fn agent(file: &Path, data: &PluginData, output: Output) -> Result<Exit, Failure
         }
     })?;
     Ok(Exit::Done)
+}
+
+/// A gate whose folder is not there lets nothing pass; one that judges over the
+/// log that is to be written has it in time.
+fn gate_without_decisions(attestor: &AttestorConfig) -> Option<Problem> {
+    let gate = attestor.swaps.gate.as_ref()?;
+    let log = attestor.decision_log.as_ref();
+    let is_written = log.is_some_and(|log| log.options.directory == gate.against);
+    (!is_written && !gate.against.is_dir()).then(|| {
+        let folder = printable(&gate.against.display().to_string());
+        Problem::warning(
+            None,
+            format!("the gate has nothing to judge over, and lets nothing pass: there is no folder `{folder}`"),
+        )
+    })
 }
 
 /// Loads every attestor, and finds the problems of all of them.

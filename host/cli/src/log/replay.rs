@@ -257,7 +257,7 @@ fn write(out: &mut dyn Write, replay: &Replay, elapsed: Duration) -> io::Result<
             "{GOOD}{decisions} decisions, and none comes out otherwise{GOOD:#}"
         )?;
     } else {
-        let diverged = grouped(replay.diverged);
+        let diverged = grouped(replay.diverged.saturating_add(replay.redacted));
         writeln!(
             out,
             "{BAD}{diverged} of {decisions} decisions come out otherwise{BAD:#}"
@@ -273,7 +273,7 @@ fn write(out: &mut dyn Write, replay: &Replay, elapsed: Duration) -> io::Result<
         let redacted = grouped(replay.redacted);
         writeln!(
             out,
-            "  {NOTE}{redacted} come out otherwise for facts that were left out of the log{NOTE:#}"
+            "  {NOTE}{redacted} of them have facts that were left out of the log, which may be why{NOTE:#}"
         )?;
     }
     for (why, count) in &replay.reasons {

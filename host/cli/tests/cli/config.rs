@@ -129,6 +129,35 @@ fn a_shadow_that_cannot_be_loaded_is_a_warning() {
         .exits(0);
 }
 
+/// A gate that a restart goes round, or that nothing can pass.
+#[test]
+fn a_gate_that_does_less_or_more_than_it_seems_is_a_warning() {
+    let good = trusted().read("nameplate.toml");
+    let cases = [
+        (
+            good.replace("state_directory = \"state\"\n", "")
+                .replace("on_collision = \"warn\"", ""),
+            "without `state_directory` a restart is a way round the gate",
+        ),
+        (
+            good.replace("against = \"log\"", "against = \"nowhere\""),
+            "the gate has nothing to judge over, and lets nothing pass: there is no folder `nowhere`",
+        ),
+    ];
+    for (text, warning) in cases {
+        let place = trusted();
+        place.write("nameplate.toml", &text);
+        let run = place.run("config check nameplate.toml").exits(0);
+        assert!(run.stdout.contains(warning), "{}", run.stdout);
+        place
+            .run("config check nameplate.toml --deny-warnings")
+            .exits(1);
+    }
+    trusted()
+        .run("config check nameplate.toml --deny-warnings")
+        .exits(0);
+}
+
 #[test]
 fn a_cluster_shows_its_own_policy() {
     let place = Place::new();

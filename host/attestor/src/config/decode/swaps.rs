@@ -24,7 +24,9 @@ pub(super) fn swaps(
 ) -> SwapsConfig {
     let collisions = collisions(table, state.as_deref());
     SwapsConfig {
-        gate: table.table("gate", gate).flatten(),
+        gate: table
+            .table("gate", |table| gate(table, state.as_deref()))
+            .flatten(),
         rollback: table.table("rollback", rollback),
         shadow: shadow(table, naming),
         collisions,
@@ -44,8 +46,8 @@ fn subjects(table: &mut TableReader<'_, '_>) -> Vec<FactPointer> {
     pointers.unwrap_or_default()
 }
 
-fn gate(table: &mut TableReader<'_, '_>) -> Option<GateConfig> {
-    let against = against(table);
+fn gate(table: &mut TableReader<'_, '_>, state: Option<&Path>) -> Option<GateConfig> {
+    let against = against(table, state);
     let max_changed = table.count("max_changed", 0..=1_000_000_000);
     let allow = table.strings("allow", "/production/*").and_then(|texts| {
         table.each(texts.value, |text| {
@@ -72,11 +74,16 @@ fn gate(table: &mut TableReader<'_, '_>) -> Option<GateConfig> {
 }
 
 /// The folder of a decision log, or of cases: it shows when it is read.
-fn against(table: &mut TableReader<'_, '_>) -> Option<PathBuf> {
+fn against(table: &mut TableReader<'_, '_>, state: Option<&Path>) -> Option<PathBuf> {
     if !table.require("against") {
         return None;
     }
     let written = table.string("against")?;
+    if state.is_none() {
+        let text = "without `state_directory` a restart is a way round the gate: nothing is kept \
+                    that a candidate could be judged against";
+        table.note(Problem::warning(written.span, text));
+    }
     Some(table.reading().path(Path::new(written.value)))
 }
 

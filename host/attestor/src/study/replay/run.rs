@@ -26,7 +26,7 @@ pub struct Replay {
     pub same: u64,
     /// Decisions that came out otherwise.
     pub diverged: u64,
-    /// Decisions of which nothing can be said, because facts were left out.
+    /// Decisions that came out otherwise, maybe because facts were left out.
     pub redacted: u64,
     /// Decisions that no policy was asked for.
     pub not_asked: u64,
@@ -59,10 +59,11 @@ struct Chunk<T> {
 }
 
 impl Replay {
-    /// Whether everything that can be made again came out the same, and
-    /// nothing is broken or missing.
+    /// Whether everything came out the same, and nothing is broken or missing.
+    /// What came out otherwise without facts that were left out is not shown to
+    /// be the same.
     pub fn holds(&self) -> bool {
-        self.diverged == 0 && self.unreplayable == 0 && self.broken == 0
+        self.diverged == 0 && self.redacted == 0 && self.unreplayable == 0 && self.broken == 0
     }
 
     /// Decisions of the log.
@@ -126,7 +127,10 @@ impl Replay {
         match item {
             Ok(Replayed::Same) => self.same += 1,
             Ok(Replayed::NotAsked) => self.not_asked += 1,
-            Ok(Replayed::Redacted(_)) => self.redacted += 1,
+            Ok(Replayed::Redacted(divergence)) => {
+                self.redacted += 1;
+                diverged(&divergence);
+            }
             Ok(Replayed::Diverged(divergence)) => {
                 self.diverged += 1;
                 diverged(&divergence);
