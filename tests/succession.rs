@@ -851,7 +851,7 @@ fn two_subjects_of_one_id_are_refused_where_that_is_said() {
     let again = |uid| files.attest_from(&attestors, "worker-1", uid);
     assert_eq!(again(UID_2).unwrap_err().reason(), "identity_collision");
     let released: SpiffeId = id.parse().unwrap();
-    release(&files.path("state/k8s_sat"), &released).unwrap();
+    release(&files.path("state/k8s_sat"), &released, NOW).unwrap();
     let notice = again(UID_2).unwrap().notice;
     assert!(
         matches!(notice, Some(HolderNotice::Released(_))),

@@ -32,6 +32,11 @@ pub use keys::LeafKey;
 pub use outcome::{CaseFailure, CaseRun, Outcome, Shortfall};
 pub use token::{TokenFlaw, TokenTemplate, TokenTrust};
 
+/// Most cases with evidence that a component may carry. A few bytes of case
+/// have a key sign and a chain verified, which no limit of the sandbox counts,
+/// and nothing is named by the policy before the last one has held.
+pub const MAX_EVIDENCE_CASES: usize = 256;
+
 /// One case, as its file states it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "file::CaseFile", into = "file::CaseFile")]
@@ -234,6 +239,13 @@ pub(crate) fn prove(
     let cases = embedded(manifest).map_err(NamingError::CasesMalformed)?;
     if cases.is_empty() {
         return Ok(());
+    }
+    let evidence = cases
+        .iter()
+        .filter(|case| matches!(case.known, Known::Evidence(..)))
+        .count();
+    if evidence > MAX_EVIDENCE_CASES {
+        return Err(NamingError::TooMuchEvidence { cases: evidence });
     }
     let trial = Trial::new(sandbox, component, limits)?;
     let failures: Vec<_> = cases

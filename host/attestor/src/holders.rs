@@ -14,12 +14,13 @@
 //! **What is forgotten.** When there is no room, the ID whose holder has
 //! longest not attested; and where [`HoldersLimits::forget_after`] is set,
 //! what was not seen for that long may be taken by another. Both are counted.
-//! When a holder was last seen is exact to an hour.
+//! When a holder was last seen is exact to an hour, and a kill loses at most
+//! what was seen in the minute before it.
 
 mod releases;
 mod table;
 
-pub use releases::{ReleaseError, release};
+pub use releases::{RELEASE_HOLDS, ReleaseError, release};
 
 use crate::spiffe_id::SpiffeId;
 use crate::subject_key::SubjectKey;
@@ -34,7 +35,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use table::{Decided, Table};
+use table::Table;
 
 /// Memory for the pages of the database, in bytes.
 pub const CACHE_BYTES: usize = 16 << 20;
@@ -45,6 +46,16 @@ const FILE: &str = "holders.redb";
 /// How old a holder's last attestation may be on disk before it is brought up
 /// to date. A restart of every machine at once must not write every entry.
 const SEEN_WITHIN: u64 = 60 * 60;
+
+/// How long what was seen may be written without being on disk for sure, in
+/// seconds of the attestations' own time: a kill loses it. Each machine comes
+/// at most once an hour, and a large fleet would have the disk wait for every
+/// one of them.
+const DURABLE_WITHIN: u64 = 60;
+
+/// After how long without an order what may still be lost is put on disk for
+/// sure: with few machines nothing else might come for days.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Most claims that one write takes.
 const BATCH: usize = 256;
@@ -144,9 +155,24 @@ pub enum HoldersError {
     /// The database cannot be read or written.
     #[error("cannot read or write the record of who holds which ID")]
     Database(#[source] Arc<redb::Error>),
-    /// A release cannot be taken.
-    #[error("cannot take the release of an ID")]
-    Release(#[source] Arc<std::io::Error>),
+    /// Nothing can be taken from the folder of releases.
+    #[error("cannot take releases from `{path}`")]
+    Releases {
+        /// The folder.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A release cannot be read or used up.
+    #[error("cannot take the release `{path}`")]
+    Release {
+        /// Its file.
+        path: String,
+        /// Why.
+        #[source]
+        source: Arc<std::io::Error>,
+    },
     /// The disk takes too long.
     #[error("the record of who holds which ID was not written in {} s", PATIENCE.as_secs())]
     Slow,
@@ -175,7 +201,7 @@ pub struct Holders {
 #[derive(Debug)]
 enum Order {
     /// An ID is claimed; the answer goes back when it is on disk.
-    Claim(Claimed, SyncSender<Result<Claim, HoldersError>>),
+    Claim(Claimed, Answer),
     /// A holder was seen again.
     Seen { id: String, at: u64 },
 }
@@ -194,38 +220,16 @@ impl Holders {
     /// open. After a process was killed, the database is mended here.
     ///
     /// # Errors
-    /// [`HoldersError::Open`].
+    /// [`HoldersError::Open`] and [`HoldersError::Releases`].
     pub fn open(directory: &Path, limits: HoldersLimits) -> Result<Self, HoldersError> {
-        let path = directory.join(FILE);
-        let failed = |source: redb::Error| HoldersError::Open {
-            path: path.display().to_string(),
-            source: Box::new(source),
-        };
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|error| failed(redb::Error::Io(error)))?;
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create_with_backend(FileBackend::new(file).map_err(|error| failed(error.into()))?)
-            .map_err(|error| failed(error.into()))?;
-        table::make(&database).map_err(failed)?;
-        let database = Arc::new(database);
-        let limits = Arc::new(RwLock::new(limits));
+        let writer = Writer::open(directory, limits)?;
+        let database = Arc::clone(&writer.database);
+        let limits = Arc::clone(&writer.limits);
         let (orders, received) = mpsc::sync_channel(QUEUE);
-        let writer = Writer {
-            database: Arc::clone(&database),
-            limits: Arc::clone(&limits),
-            releases: Releases::of(directory),
-        };
         let writer = thread::Builder::new()
             .name("holders".to_owned())
             .spawn(move || writer.run(&received))
-            .map_err(|error| failed(redb::Error::Io(error)))?;
+            .map_err(|error| unopened(directory, redb::Error::Io(error)))?;
         Ok(Self {
             database,
             limits,
@@ -330,49 +334,118 @@ impl Drop for Holders {
     }
 }
 
+/// The record in `directory` cannot be opened.
+fn unopened(directory: &Path, source: redb::Error) -> HoldersError {
+    HoldersError::Open {
+        path: directory.join(FILE).display().to_string(),
+        source: Box::new(source),
+    }
+}
+
+fn open_database(directory: &Path) -> Result<Database, redb::Error> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(directory.join(FILE))
+        .map_err(redb::Error::Io)?;
+    let database = Database::builder()
+        .set_cache_size(CACHE_BYTES)
+        .create_with_backend(FileBackend::new(file)?)?;
+    table::make(&database)?;
+    Ok(database)
+}
+
 /// The thread that writes.
 struct Writer {
     database: Arc<Database>,
     limits: Arc<RwLock<HoldersLimits>>,
     releases: Releases,
+    /// The time of the last attestation that is on disk for sure.
+    durable: Option<u64>,
+    /// Whether something is written that is not on disk for sure.
+    loose: bool,
 }
 
 impl Writer {
-    fn run(&self, orders: &Receiver<Order>) {
-        while let Ok(first) = orders.recv() {
+    fn open(directory: &Path, limits: HoldersLimits) -> Result<Self, HoldersError> {
+        let database = open_database(directory).map_err(|error| unopened(directory, error))?;
+        Ok(Self {
+            database: Arc::new(database),
+            limits: Arc::new(RwLock::new(limits)),
+            releases: Releases::open(directory)?,
+            durable: None,
+            loose: false,
+        })
+    }
+
+    fn run(mut self, orders: &Receiver<Order>) {
+        while let Some(first) = self.next(orders) {
             let mut batch = vec![first];
             batch.extend(orders.try_iter().take(BATCH - 1));
             let (claims, seen) = split(batch);
-            let answers = self.write(&claims, &seen);
-            for (index, (_, answer)) in claims.into_iter().enumerate() {
-                let claim = match &answers {
-                    Ok(claims) => claims.get(index).cloned().ok_or(HoldersError::Stopped),
-                    Err(WriteError::Database(error)) => {
-                        Err(HoldersError::Database(Arc::clone(error)))
+            let (claims, answers): (Vec<_>, Vec<_>) = claims.into_iter().unzip();
+            // Gone is who does not want to know any more.
+            match self.write(&claims, &seen) {
+                Ok(decided) => answers.iter().zip(decided).for_each(|(answer, decided)| {
+                    answer.send(decided).ok();
+                }),
+                Err(error) => {
+                    let error = Arc::new(error);
+                    for answer in answers {
+                        let error = Arc::clone(&error);
+                        answer.send(Err(HoldersError::Database(error))).ok();
                     }
-                    Err(WriteError::Release(error)) => {
-                        Err(HoldersError::Release(Arc::clone(error)))
-                    }
-                };
-                // Gone is who does not want to know any more.
-                answer.send(claim).ok();
+                }
             }
+        }
+        self.settle();
+    }
+
+    /// The next order; none when there will be no more.
+    fn next(&mut self, orders: &Receiver<Order>) -> Option<Order> {
+        if self.loose {
+            match orders.recv_timeout(QUIET) {
+                Ok(order) => return Some(order),
+                Err(RecvTimeoutError::Timeout) => self.settle(),
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+        orders.recv().ok()
+    }
+
+    /// Puts on disk for sure what is not yet.
+    fn settle(&mut self) {
+        if self.loose {
+            let settled = self
+                .database
+                .begin_write()
+                .map_err(redb::Error::from)
+                .and_then(|writing| writing.commit().map_err(redb::Error::from));
+            // Where the disk fails, the next claim hears of it; nobody waits here.
+            self.loose = settled.is_err();
         }
     }
 
-    /// Writes a batch, all of it or nothing.
-    fn write(
-        &self,
-        claims: &[(Claimed, SyncSender<Result<Claim, HoldersError>>)],
-        seen: &[(String, u64)],
-    ) -> Result<Vec<Claim>, WriteError> {
+    /// Writes a batch: what is decided of each claim, when it is on disk.
+    ///
+    /// A release that cannot be taken is the trouble of its one claim; a
+    /// database that cannot be written is everybody's.
+    fn write(&mut self, claims: &[Claimed], seen: &[Seen]) -> Result<Vec<Decision>, redb::Error> {
         let limits = *self.limits.read().unwrap_or_else(PoisonError::into_inner);
-        let mut writing = self.database.begin_write().map_err(redb::Error::from)?;
-        if claims.is_empty() {
-            // When somebody was last seen may be lost; the next claim keeps it.
-            writing
-                .set_durability(redb::Durability::None)
-                .map_err(redb::Error::from)?;
+        let times = claims.iter().map(|claimed| claimed.at);
+        let latest = times.chain(seen.iter().map(|(_, at)| *at)).max();
+        let late = match (self.durable, latest) {
+            // A clock that was set back is no reason to wait for the old time.
+            (Some(durable), Some(latest)) => latest.abs_diff(durable) >= DURABLE_WITHIN,
+            (_, _) => true,
+        };
+        let durable = late || !claims.is_empty();
+        let mut writing = self.database.begin_write()?;
+        if !durable {
+            writing.set_durability(redb::Durability::None)?;
         }
         let mut decided = Vec::with_capacity(claims.len());
         {
@@ -380,12 +453,16 @@ impl Writer {
             for (id, at) in seen {
                 table.seen(id, *at)?;
             }
-            for (claimed, _) in claims {
+            for claimed in claims {
                 decided.push(self.decide(&mut table, claimed, limits)?);
             }
             table.keep(limits.entries)?;
         }
-        writing.commit().map_err(redb::Error::from)?;
+        writing.commit()?;
+        self.loose = !durable;
+        if durable {
+            self.durable = latest;
+        }
         Ok(decided)
     }
 
@@ -394,27 +471,44 @@ impl Writer {
         table: &mut Table<'_>,
         claimed: &Claimed,
         limits: HoldersLimits,
-    ) -> Result<Claim, WriteError> {
-        let holder = match table.claim(claimed)? {
-            Decided::Held => return Ok(Claim::Held),
-            Decided::Another(holder) => holder,
+    ) -> Result<Decision, redb::Error> {
+        let holder = table.holder(&claimed.id)?;
+        if holder
+            .as_ref()
+            .is_some_and(|holder| holder.key == claimed.key)
+        {
+            return Ok(Ok(Claim::Held));
+        }
+        // Whichever way another subject comes to an ID, this is the change of
+        // hands that a release was for: it must not wait for a later one.
+        let released = match self.releases.take(&claimed.id) {
+            Ok(released) => released,
+            Err(error) => return Ok(Err(error)),
+        };
+        let Some(holder) = holder else {
+            table.give(claimed)?;
+            return Ok(Ok(Claim::Held));
         };
         let old = limits
             .forget_after
             .is_some_and(|after| holder.seen.saturating_add(after.as_secs()) < claimed.at);
+        let released =
+            released.is_some_and(|at| claimed.at.abs_diff(at) <= RELEASE_HOLDS.as_secs());
         let why = if old {
             Inheritance::Expired
-        } else if self.releases.take(&claimed.id)? {
+        } else if released {
             Inheritance::Released
         } else {
-            return Ok(Claim::Collision { holder });
+            return Ok(Ok(Claim::Collision { holder }));
         };
         table.replace(claimed, &holder)?;
-        Ok(Claim::Inherited { from: holder, why })
+        Ok(Ok(Claim::Inherited { from: holder, why }))
     }
 }
 
-type Answer = SyncSender<Result<Claim, HoldersError>>;
+/// What is decided of one claim.
+type Decision = Result<Claim, HoldersError>;
+type Answer = SyncSender<Decision>;
 /// An ID, and when its holder was seen.
 type Seen = (String, u64);
 
@@ -428,24 +522,6 @@ fn split(batch: Vec<Order>) -> (Vec<(Claimed, Answer)>, Vec<Seen>) {
         }
     }
     (claims, seen)
-}
-
-/// Why a batch was not written; told to each who waits for it.
-enum WriteError {
-    Database(Arc<redb::Error>),
-    Release(Arc<std::io::Error>),
-}
-
-impl From<redb::Error> for WriteError {
-    fn from(error: redb::Error) -> Self {
-        Self::Database(Arc::new(error))
-    }
-}
-
-impl From<std::io::Error> for WriteError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Release(Arc::new(error))
-    }
 }
 
 #[cfg(test)]

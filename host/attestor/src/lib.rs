@@ -130,7 +130,7 @@ pub use first_use::{KnownAgents, KnownAgentsError, MAX_USED_TOKENS, UsedTokenErr
 pub use generation::Generation;
 pub use holders::{
     CACHE_BYTES, Claim, Holder, Holders, HoldersError, HoldersLimits, HoldersStatus, Inheritance,
-    OnCollision, ReleaseError, release,
+    OnCollision, RELEASE_HOLDS, ReleaseError, release,
 };
 pub use identity::{AgentIdentity, Selector};
 pub use namespace::{AttestorName, AttestorNameError, Namespace};

@@ -1,6 +1,6 @@
 //! A policy together with the envelope that its answers must fit.
 
-use crate::cases::{self, CaseFailure};
+use crate::cases::{self, CaseFailure, MAX_EVIDENCE_CASES};
 use crate::envelope::Envelope;
 use crate::error::AttestError;
 use crate::identity::AgentIdentity;
@@ -203,6 +203,14 @@ pub enum NamingError {
     /// The component's cases cannot be read.
     #[error("the component's cases cannot be read")]
     CasesMalformed(#[source] serde_json::Error),
+    /// The component carries more cases with evidence than are run.
+    #[error(
+        "the component carries {cases} cases with evidence, at most {MAX_EVIDENCE_CASES} are run"
+    )]
+    TooMuchEvidence {
+        /// Cases with evidence.
+        cases: usize,
+    },
     /// The component's word on its subjects cannot be read.
     #[error("the component does not say readably which facts keep subjects apart")]
     SubjectKeysMalformed(#[source] SubjectKeysError),

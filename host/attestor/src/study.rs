@@ -14,6 +14,7 @@
 //! Facts to ask about come from a [`Source`]: cases, a decision log, or facts
 //! made of given ones.
 
+mod bounds;
 mod collisions;
 mod comparison;
 mod edits;
@@ -28,6 +29,7 @@ mod shape;
 mod sightings;
 mod source;
 
+pub use bounds::{Bounds, EnvelopeUnreadable};
 pub use collisions::{Collision, Collisions, Difference, SharedId, both_subjects, differences};
 pub(crate) use comparison::shapes;
 pub use comparison::{Change, Comparison, ComparisonOptions, Group, Sample};
@@ -36,7 +38,7 @@ pub use explanation::{
     Part, Together, Tried,
 };
 pub use generator::Generator;
-pub use names::Names;
+pub use names::{AsRecorded, Names};
 pub use replay::{Came, Divergence, Replay, ReplayProgress, Replayed, Replayer, Unreplayable};
 pub use sightings::{Sight, Sightings};
 pub use source::{Described, FactsOfSource, LogFacts, Source};

@@ -229,7 +229,7 @@ pub enum SubjectKeysError {
     #[error("a rule names no facts")]
     Empty,
     /// A rule names what no policy is told.
-    #[error("a rule names no fact")]
+    #[error("a rule cannot be read")]
     NoSuchFact(#[from] NoSuchFact),
 }
 

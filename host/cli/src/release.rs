@@ -2,19 +2,22 @@
 //!
 //! Only the operator knows that a machine was installed anew, or that a name
 //! goes on to another. The process that attests takes the release when the
-//! next subject is named so, and the order may be given while it runs.
+//! next subject is named so, and the order may be given while it runs, by its
+//! user or by root.
 
 use crate::failure::Failure;
 use crate::report::{Exit, GOOD, Output};
 use crate::status::Place;
-use nameplate_attestor::{AttestorName, SpiffeId, release};
+use nameplate_attestor::{AttestorName, RELEASE_HOLDS, SpiffeId, release};
 use serde_json::json;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Let another subject hold a SPIFFE ID, once
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A machine that is installed anew is another subject under the same name. Where
-`on_collision` refuses it, release its ID; who attests under it next holds it.
+`on_collision` refuses it, release its ID; who is next given it, within 7 days,
+holds it.
 
 Examples:
   nameplate release spiffe://example.org/spire/agent/k8s_psat/production/node-7 --state /var/lib/nameplate
@@ -46,11 +49,17 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         let text = format!("no attestor `{name}` has kept its state there");
         return Err(Failure::fault("state_absent", anyhow::Error::msg(text)));
     }
-    release(&folder, id).map_err(|error| Failure::fault("state_unwritable", error))?;
+    // A clock before 1970 releases nothing: that was long ago.
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    release(&folder, id, now).map_err(|error| Failure::fault("state_unwritable", error))?;
+    let days = RELEASE_HOLDS.as_secs() / (24 * 60 * 60);
     output.answer(&json!({ "released": id }), |out| {
         writeln!(
             out,
-            "{GOOD}released{GOOD:#}: who attests as `{id}` next holds it"
+            "{GOOD}released{GOOD:#}: who attests as `{id}` next, within {days} days, holds it"
         )
     })?;
     Ok(Exit::Done)

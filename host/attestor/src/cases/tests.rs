@@ -1,5 +1,10 @@
-use super::{Case, CaseRun, Known, LeafKey, Outcome, Shortfall};
+use super::{Case, CaseRun, Known, LeafKey, MAX_EVIDENCE_CASES, Outcome, Shortfall};
+use crate::envelope::Envelope;
+use crate::naming::{Naming, NamingError};
 use nameplate_evidence::Subject;
+use nameplate_policy::{
+    BUILTINS, CASES_SECTION, Limits, PolicyRequest, PolicySource, Sandbox, Trial,
+};
 use serde_json::{Value, json};
 
 fn case(value: Value) -> Case {
@@ -299,4 +304,64 @@ fn more_fuel_than_stated_is_a_shortfall() {
             used: 101
         })
     );
+}
+
+/// A built-in policy with other cases: of two sections the later counts.
+fn carrying(cases: &Value) -> Vec<u8> {
+    let mut section = vec![u8::try_from(CASES_SECTION.len()).unwrap()];
+    section.extend_from_slice(CASES_SECTION.as_bytes());
+    section.extend_from_slice(cases.to_string().as_bytes());
+    let mut bytes = BUILTINS[0].component.to_vec();
+    // A custom section, its length as LEB128.
+    bytes.push(0);
+    let mut length = section.len();
+    while length > 0x7f {
+        bytes.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+        length >>= 7;
+    }
+    bytes.push(u8::try_from(length).unwrap());
+    bytes.extend(section);
+    bytes
+}
+
+fn loaded(cases: &Value) -> Result<Naming, NamingError> {
+    let source = PolicySource::Bytes(carrying(cases).into());
+    Naming::load(
+        &Sandbox::new().unwrap(),
+        &PolicyRequest::new(source),
+        Envelope::default(),
+    )
+}
+
+#[test]
+fn a_component_carries_so_many_cases_with_evidence_and_no_more() {
+    let expired = json!({
+        "evidence": { "token": { "flaw": "expired" } },
+        "expect": { "rejected": "token_expired" },
+    });
+    let mut cases = vec![expired.clone(); MAX_EVIDENCE_CASES];
+    // What states facts costs what the sandbox counts, and does not count here.
+    let facts = case(json!({ "evidence": { "token": {} } }))
+        .facts()
+        .unwrap()
+        .into_owned();
+    let mut known = json!({ "facts": facts });
+    let run = case(known.clone()).run(&trial());
+    known["expect"] = serde_json::to_value(run.outcome).unwrap();
+    cases.push(known);
+    loaded(&Value::from(cases.clone())).unwrap();
+    cases.push(expired);
+    assert_eq!(
+        loaded(&Value::from(cases)).unwrap_err().to_string(),
+        "the component carries 257 cases with evidence, at most 256 are run"
+    );
+}
+
+fn trial() -> Trial {
+    Trial::new(
+        &Sandbox::new().unwrap(),
+        BUILTINS[0].component,
+        &Limits::default(),
+    )
+    .unwrap()
 }

@@ -56,14 +56,6 @@ pub(super) struct Table<'t> {
     counts: redb::Table<'t, &'static str, u64>,
 }
 
-/// What the table says to a claim.
-pub(super) enum Decided {
-    /// The claimant holds the ID, from now on or from before.
-    Held,
-    /// Another does; nothing was written.
-    Another(Holder),
-}
-
 impl<'t> Table<'t> {
     pub(super) fn open(writing: &'t WriteTransaction) -> Result<Self, Error> {
         Ok(Self {
@@ -73,20 +65,10 @@ impl<'t> Table<'t> {
         })
     }
 
-    /// Gives the ID to who claims it, unless another holds it.
-    pub(super) fn claim(&mut self, claimed: &Claimed) -> Result<Decided, Error> {
-        match self.holder(&claimed.id)? {
-            Some(holder) if holder.key == claimed.key => {}
-            Some(holder) => return Ok(Decided::Another(holder)),
-            None => self.put(claimed)?,
-        }
-        Ok(Decided::Held)
-    }
-
     /// Gives the ID that `holder` holds to who claims it.
     pub(super) fn replace(&mut self, claimed: &Claimed, holder: &Holder) -> Result<(), Error> {
         self.by_seen.remove((holder.seen, claimed.id.as_str()))?;
-        self.put(claimed)
+        self.give(claimed)
     }
 
     /// Its holder attested at `at`.
@@ -125,11 +107,13 @@ impl<'t> Table<'t> {
         Ok(())
     }
 
-    fn holder(&self, id: &str) -> Result<Option<Holder>, Error> {
+    /// Who holds `id`.
+    pub(super) fn holder(&self, id: &str) -> Result<Option<Holder>, Error> {
         Ok(self.holders.get(id)?.map(|row| holder_of(row.value())))
     }
 
-    fn put(&mut self, claimed: &Claimed) -> Result<(), Error> {
+    /// Gives the ID, which nobody holds, to who claims it.
+    pub(super) fn give(&mut self, claimed: &Claimed) -> Result<(), Error> {
         let Claimed { id, key, words, at } = claimed;
         self.by_seen.insert((*at, id.as_str()), ())?;
         let row = (key.as_bytes(), *at, *at, words.as_str());

@@ -1,6 +1,9 @@
 use super::*;
-use crate::holders::release;
+use crate::holders::{ReleaseError, release};
+use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
@@ -128,9 +131,9 @@ fn a_release_serves_for_one_change_of_hands() {
     assert_eq!(claim(&holders, "a", 1, 10), Claim::Held);
     collides_with(&claim(&holders, "a", 2, 20));
     // Of another ID, it says nothing about this one.
-    release(folder.path(), &id("b")).unwrap();
+    release(folder.path(), &id("b"), 20).unwrap();
     collides_with(&claim(&holders, "a", 2, 20));
-    release(folder.path(), &id("a")).unwrap();
+    release(folder.path(), &id("a"), 20).unwrap();
     // Whoever holds it already does not use it up.
     assert_eq!(claim(&holders, "a", 1, 30), Claim::Held);
     let Claim::Inherited { from, why } = claim(&holders, "a", 2, 40) else {
@@ -142,6 +145,316 @@ fn a_release_serves_for_one_change_of_hands() {
     );
     assert_eq!(claim(&holders, "a", 2, 50), Claim::Held);
     assert_eq!(collides_with(&claim(&holders, "a", 1, 60)), "subject 2");
+}
+
+#[test]
+fn a_release_is_used_up_by_whoever_is_given_the_id() {
+    let limits = HoldersLimits {
+        entries: 1,
+        forget_after: Some(Duration::from_secs(DAY)),
+    };
+    // The ID was never held, is forgotten for want of room, or has expired.
+    let never: fn(&Holders) -> u64 = |_| 20;
+    let forgotten: fn(&Holders) -> u64 = |holders| {
+        assert_eq!(claim(holders, "a", 1, 10), Claim::Held);
+        assert_eq!(claim(holders, "b", 1, 11), Claim::Held);
+        20
+    };
+    let expired: fn(&Holders) -> u64 = |holders| {
+        assert_eq!(claim(holders, "a", 1, 10), Claim::Held);
+        11 + DAY
+    };
+    for before in [never, forgotten, expired] {
+        let folder = tempfile::tempdir().unwrap();
+        let holders = Holders::open(folder.path(), limits).unwrap();
+        let at = before(&holders);
+        release(folder.path(), &id("a"), 10).unwrap();
+        match claim(&holders, "a", 2, at) {
+            Claim::Held => {}
+            Claim::Inherited { why, .. } => assert_eq!(why, Inheritance::Expired),
+            Claim::Collision { holder } => panic!("{holder:?}"),
+        }
+        assert_eq!(collides_with(&claim(&holders, "a", 3, at + 1)), "subject 2");
+    }
+}
+
+#[test]
+fn a_release_is_void_after_a_week() {
+    let folder = tempfile::tempdir().unwrap();
+    let holders = Holders::open(folder.path(), LIMITS).unwrap();
+    assert_eq!(claim(&holders, "a", 1, DAY), Claim::Held);
+    release(folder.path(), &id("a"), DAY).unwrap();
+    collides_with(&claim(&holders, "a", 2, 1 + 8 * DAY));
+    // Gone with that: a clock that is set back does not bring it back.
+    collides_with(&claim(&holders, "a", 2, DAY));
+    release(folder.path(), &id("a"), DAY).unwrap();
+    let inherited = claim(&holders, "a", 2, 8 * DAY);
+    assert!(
+        matches!(
+            inherited,
+            Claim::Inherited {
+                why: Inheritance::Released,
+                ..
+            }
+        ),
+        "{inherited:?}"
+    );
+}
+
+#[test]
+fn a_release_that_cannot_be_taken_is_the_trouble_of_its_one_claim() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(folder.path(), LIMITS).unwrap();
+    for name in ["a", "b"] {
+        release(folder.path(), &id(name), 10).unwrap();
+    }
+    let torn = folder.path().join("released").join(file_of("b"));
+    fs::write(&torn, "{").unwrap();
+    let claims = ["a", "b", "c"].map(|name| claimed(name, 1, 10));
+    let decided = writer.write(&claims, &[]).unwrap();
+    let [Ok(Claim::Held), Err(error), Ok(Claim::Held)] = decided.as_slice() else {
+        panic!("{decided:?}");
+    };
+    assert_eq!(
+        error.to_string(),
+        format!("cannot take the release `{}`", torn.display())
+    );
+    // Nothing is claimed by who was told so, and a release made anew serves.
+    assert_eq!(holder_in(&writer.database, "b"), None);
+    release(folder.path(), &id("b"), 10).unwrap();
+    let decided = writer.write(&[claimed("b", 2, 10)], &[]).unwrap();
+    assert!(
+        matches!(decided.as_slice(), [Ok(Claim::Held)]),
+        "{decided:?}"
+    );
+    assert!(!torn.exists());
+}
+
+fn file_of(name: &str) -> String {
+    let digest = nameplate_policy::Digest::of(id(name).as_str().as_bytes()).to_string();
+    digest.trim_start_matches("sha256:").to_owned()
+}
+
+fn claimed(name: &str, subject: u64, at: u64) -> Claimed {
+    Claimed {
+        id: id(name).to_string(),
+        key: key(subject),
+        words: format!("subject {subject}"),
+        at,
+    }
+}
+
+fn holder_in(database: &Database, name: &str) -> Option<Holder> {
+    let read = database.begin_read().unwrap();
+    table::holder(&read, id(name).as_str()).unwrap()
+}
+
+#[test]
+fn the_folder_of_releases_is_there_for_its_user_alone_as_soon_as_the_record_is() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Holders::open(folder.path(), LIMITS).unwrap());
+    let released = folder.path().join("released");
+    let mode = fs::metadata(&released).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    assert_eq!(fs::read_dir(&released).unwrap().count(), 0);
+
+    // What is no folder to take from is said at once.
+    fs::remove_dir(&released).unwrap();
+    fs::write(&released, "").unwrap();
+    let error = Holders::open(folder.path(), LIMITS).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("cannot take releases from `{}`", released.display())
+    );
+    assert!(std::error::Error::source(&error).is_some());
+}
+
+/// A user that is neither root nor who runs the tests.
+const ANOTHER: u32 = 65_534;
+
+/// The folder that the child of the test below takes a release in.
+const ANOTHERS: &str = "NAMEPLATE_TEST_ANOTHERS_HOLDERS";
+
+/// What attests runs as a user of its own, and root releases.
+#[test]
+fn root_releases_for_the_user_that_attests() {
+    if let Some(folder) = std::env::var_os(ANOTHERS) {
+        let holders = Holders::open(Path::new(&folder), LIMITS).unwrap();
+        let claim = match std::env::var(CHILD).as_deref() {
+            Ok("first") => claim(&holders, "a", 1, 10),
+            _ => claim(&holders, "a", 2, 20),
+        };
+        println!("came to {claim:?}");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    if chown(folder.path(), Some(ANOTHER), Some(ANOTHER)).is_err() {
+        println!("left out: only root can be two users");
+        return;
+    }
+    let attests = |round: &str| {
+        let test = "holders::tests::root_releases_for_the_user_that_attests";
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args([test, "--exact", "--nocapture"])
+            .env(ANOTHERS, folder.path())
+            .env(CHILD, round)
+            .uid(ANOTHER)
+            .gid(ANOTHER)
+            .output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    // Built below a directory that is closed to others, it does not even start.
+    let start = Command::new(std::env::current_exe().unwrap())
+        .arg("--list")
+        .uid(ANOTHER)
+        .gid(ANOTHER)
+        .output();
+    if start.is_err() {
+        println!("left out: another user cannot run this test");
+        return;
+    }
+    // Before anything attested: root's folder would be closed to it.
+    let released = folder.path().join("released");
+    let error = release(folder.path(), &id("a"), 10).unwrap_err();
+    let ReleaseError::Foreign { path, user, owner } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(
+        (path.as_str(), *user, *owner),
+        (released.to_str().unwrap(), 0, ANOTHER)
+    );
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "`{}` is not there, and made by user 0 it would be closed to user 65534, who owns the state: release as user 65534, or start what attests with `on_collision` first",
+            released.display()
+        )
+    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+
+    let first = attests("first");
+    assert!(first.contains("came to Held"), "{first}");
+    release(folder.path(), &id("a"), 20).unwrap();
+    let second = attests("second");
+    assert!(second.contains("why: Released"), "{second}");
+    // Where root's folder stands in the way all the same, it is said at once.
+    chown(&released, Some(0), Some(0)).unwrap();
+    fs::set_permissions(&released, Permissions::from_mode(0o700)).unwrap();
+    let third = attests("second");
+    assert!(!third.contains("came to"), "{third}");
+}
+
+#[test]
+fn the_folder_of_releases_is_made_by_the_owner_of_the_state() {
+    let folder = tempfile::tempdir().unwrap();
+    release(folder.path(), &id("a"), 10).unwrap();
+    // What a release that was killed left behind is in nobody's way.
+    fs::write(
+        folder
+            .path()
+            .join("released")
+            .join(file_of("a"))
+            .with_extension("next"),
+        "{",
+    )
+    .unwrap();
+    release(folder.path(), &id("a"), 10).unwrap();
+    let names: Vec<_> = fs::read_dir(folder.path().join("released"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(names, [file_of("a")]);
+
+    let absent = folder.path().join("absent");
+    let error = release(&absent, &id("a"), 10).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("cannot write `{}`", absent.display())
+    );
+}
+
+/// What a kill at this moment leaves: the file as it is, and nothing that only
+/// the process knows.
+fn after_a_kill(folder: &TempDir, name: &str) -> Option<Holder> {
+    let copy = tempfile::tempdir().unwrap();
+    fs::copy(folder.path().join(FILE), copy.path().join(FILE)).unwrap();
+    let holders = Holders::open(copy.path(), LIMITS).unwrap();
+    holders.holder(&id(name)).unwrap()
+}
+
+#[test]
+fn what_was_seen_is_on_disk_within_a_minute() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Holders::open(folder.path(), LIMITS).unwrap());
+    let mut writer = Writer::open(folder.path(), LIMITS).unwrap();
+    let seen = |writer: &mut Writer, at: u64| {
+        writer.write(&[], &[(id("a").to_string(), at)]).unwrap();
+        after_a_kill(&folder, "a").unwrap().seen
+    };
+    writer.write(&[claimed("a", 1, 10)], &[]).unwrap();
+    drop(writer);
+    let mut writer = Writer::open(folder.path(), LIMITS).unwrap();
+    // The first one after opening: nobody knows how old what is there was.
+    assert_eq!(seen(&mut writer, 1_000), 1_000);
+    assert_eq!(seen(&mut writer, 1_059), 1_000);
+    assert_eq!(seen(&mut writer, 1_060), 1_060);
+    assert_eq!(seen(&mut writer, 1_061), 1_060);
+    // What a claim writes takes along what was seen before it.
+    writer.write(&[claimed("b", 1, 1_062)], &[]).unwrap();
+    assert_eq!(after_a_kill(&folder, "a").unwrap().seen, 1_061);
+    // A clock that was set back is waited for no longer than one that goes on.
+    assert_eq!(seen(&mut writer, 900), 900);
+    // With nobody else to come, quiet is enough.
+    assert_eq!(seen(&mut writer, 901), 900);
+    writer.settle();
+    assert_eq!(after_a_kill(&folder, "a").unwrap().seen, 901);
+}
+
+/// The folder that the child of the test below is seen in.
+const SEEN_CHILD: &str = "NAMEPLATE_TEST_HOLDERS_SEEN";
+
+/// A fleet that gains no machine for a month, and a process that is killed
+/// then: who attested all the time has not expired.
+#[test]
+fn who_was_seen_before_a_kill_has_not_expired_after_it() {
+    if let Some(folder) = std::env::var_os(SEEN_CHILD) {
+        be_seen(Path::new(&folder));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let test = "holders::tests::who_was_seen_before_a_kill_has_not_expired_after_it";
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture"])
+        .env(SEEN_CHILD, folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("seen for a month")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let limits = HoldersLimits {
+        forget_after: Some(Duration::from_secs(7 * DAY)),
+        ..LIMITS
+    };
+    let holders = Holders::open(folder.path(), limits).unwrap();
+    collides_with(&claim(&holders, "a", 2, 31 * DAY));
+}
+
+fn be_seen(folder: &Path) -> ! {
+    let holders = Holders::open(folder, LIMITS).unwrap();
+    assert_eq!(claim(&holders, "a", 1, 10), Claim::Held);
+    for at in (1..=30).map(|day| day * DAY) {
+        assert_eq!(claim(&holders, "a", 1, at), Claim::Held);
+        // Readers see what is written before it is on disk.
+        while holders.holder(&id("a")).unwrap().unwrap().seen != at {
+            thread::yield_now();
+        }
+    }
+    println!("seen for a month");
+    loop {
+        thread::park();
+    }
 }
 
 /// The folder that the child of the test below claims in.

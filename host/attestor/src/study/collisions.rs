@@ -83,7 +83,7 @@ impl Collisions {
         rounds::ask_all(
             facts,
             |described| {
-                let outcome = names.outcome(&described.facts);
+                let outcome = names.outcome(described);
                 (outcome, keys.key(&described.facts))
             },
             |described, (outcome, subject)| {

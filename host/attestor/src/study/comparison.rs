@@ -152,8 +152,8 @@ impl Comparison {
         rounds::ask_all(
             facts,
             |described| Answers {
-                old: old.outcome(&described.facts),
-                new: new.outcome(&described.facts),
+                old: old.outcome(described),
+                new: new.outcome(described),
                 subject: options.subject_keys.key(&described.facts),
             },
             |described, answers| merging.take(described, answers),

@@ -96,6 +96,7 @@ impl Iterator for Generator {
             return Some(Described {
                 name: format!("generated {}", self.made),
                 facts,
+                envelope: None,
             });
         }
         None

@@ -4,12 +4,15 @@
 //! Nothing of a source is believed. A log is read as its reader verifies it,
 //! and ends a study at the first line that is not what was written.
 
+use super::bounds::Bounds;
 use super::generator::Generator;
-use nameplate_decisions::{ReadError, Reader, Recorded};
+use crate::envelope::Envelope;
+use nameplate_decisions::{NamingRecord, ReadError, Reader, Recorded};
 use nameplate_policy::Facts;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Facts, and what they are called: a case, or a record of a log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -18,6 +21,10 @@ pub struct Described {
     pub name: String,
     /// The facts.
     pub facts: Facts,
+    /// The envelope that the decision was made in, where it is one that is
+    /// recorded.
+    #[serde(skip)]
+    pub envelope: Option<Arc<Envelope>>,
 }
 
 /// Where facts come from. Going through them again gives the same.
@@ -64,6 +71,8 @@ impl Source {
             Self::Log(path) => FactsOfSource::Log(Box::new(LogFacts {
                 lines: Reader::open(path)?,
                 redacted: 0,
+                envelopes: HashMap::new(),
+                unread: 0,
             })),
             Self::Generated { from, count, seed } => {
                 FactsOfSource::Generated(Box::new(Generator::new(from, *count, *seed)))
@@ -97,7 +106,14 @@ pub enum FactsOfSource<'a> {
 pub struct LogFacts {
     lines: Reader,
     redacted: u64,
+    /// By the address of a record, which is kept so that it stays its own.
+    envelopes: HashMap<usize, (Arc<NamingRecord>, Option<Arc<Envelope>>)>,
+    unread: u64,
 }
+
+/// Most records that are remembered by their addresses: each segment of a log
+/// says them anew.
+const MAX_ADDRESSES: usize = 1_024;
 
 impl FactsOfSource<'_> {
     /// Records so far of which the log kept facts back. What a policy makes of
@@ -107,6 +123,36 @@ impl FactsOfSource<'_> {
             Self::Log(log) => log.redacted,
             Self::AtHand(_) | Self::Generated(_) => 0,
         }
+    }
+
+    /// Records so far whose envelope cannot be read. They come without one.
+    pub fn unread_envelopes(&self) -> u64 {
+        match self {
+            Self::Log(log) => log.unread,
+            Self::AtHand(_) | Self::Generated(_) => 0,
+        }
+    }
+}
+
+impl LogFacts {
+    /// The envelope of a decision that a policy was asked for.
+    fn envelope(&mut self, naming: Option<&Arc<NamingRecord>>) -> Option<Arc<Envelope>> {
+        let naming = naming?;
+        if self.envelopes.len() >= MAX_ADDRESSES {
+            self.envelopes.clear();
+        }
+        let (_, envelope) = self
+            .envelopes
+            .entry(Arc::as_ptr(naming).addr())
+            .or_insert_with(|| {
+                let read = Bounds::recorded(naming).ok();
+                let envelope = read.map(|bounds| Arc::new(bounds.envelope));
+                (Arc::clone(naming), envelope)
+            });
+        if envelope.is_none() {
+            self.unread = self.unread.saturating_add(1);
+        }
+        envelope.clone()
     }
 }
 
@@ -129,7 +175,10 @@ impl Iterator for LogFacts {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let Recorded {
-                sequence, decision, ..
+                sequence,
+                decision,
+                naming,
+                ..
             } = match self.lines.next_decision()? {
                 Ok(recorded) => recorded,
                 Err(error) => return Some(Err(error)),
@@ -138,8 +187,11 @@ impl Iterator for LogFacts {
                 if !decision.redacted.is_empty() {
                     self.redacted = self.redacted.saturating_add(1);
                 }
-                let name = format!("record {sequence}");
-                return Some(Ok(Described { name, facts }));
+                return Some(Ok(Described {
+                    name: format!("record {sequence}"),
+                    facts,
+                    envelope: self.envelope(naming.as_ref()),
+                }));
             }
         }
     }
@@ -155,6 +207,7 @@ mod tests {
         let case = |name: &str| Described {
             name: name.to_owned(),
             facts: samples::service_account(),
+            envelope: None,
         };
         let source = Source::of_cases([case("a"), case("b"), case("c")]);
         let ids: Vec<_> = source

@@ -183,7 +183,7 @@ fn a_section_that_cannot_be_read_is_an_error() {
     // Also in a rule whose settings are not these.
     assert_eq!(
         error(r#"[{"when": {"/a": 1}, "facts": ["/subject/service_account/node/uuid"]}]"#),
-        "a rule names no fact: there is no fact `/subject/service_account/node/uuid`; \
+        "a rule cannot be read: there is no fact `/subject/service_account/node/uuid`; \
          facts are named as in `/subject/service_account/node/uid`"
     );
 }

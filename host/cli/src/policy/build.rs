@@ -475,7 +475,7 @@ mod tests {
         let error = format!("{:#}", read_subject_keys(dir.path()).unwrap_err());
         assert!(
             error.ends_with(
-                "subject-keys.json` cannot be used: a rule names no fact: there is no fact \
+                "subject-keys.json` cannot be used: a rule cannot be read: there is no fact \
                  `/attestation`; facts are named as in `/subject/service_account/node/uid`"
             ),
             "{error}"

@@ -5,7 +5,9 @@ use super::many_subjects::{self as subjects, naming, progress, through};
 use crate::failure::{Failure, plural};
 use crate::input;
 use crate::report::{BAD, Exit, FAINT, GOOD, HEADING, NOTE, Output, grouped, printable};
-use nameplate_attestor::study::{Collisions, Difference, SharedId, Source, both_subjects};
+use nameplate_attestor::study::{
+    AsRecorded, Collisions, Difference, SharedId, Source, both_subjects,
+};
 use nameplate_attestor::{FactPointer, SaidBy, SubjectKeys};
 use nameplate_policy::Sandbox;
 use serde::Serialize;
@@ -104,7 +106,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     };
     let collisions = through(&source, |facts| {
         Collisions::find(
-            &naming,
+            &AsRecorded(&naming),
             &keys,
             facts,
             arguments.remember,

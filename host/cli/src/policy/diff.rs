@@ -7,7 +7,9 @@ use crate::input;
 use crate::report::{BAD, Exit, FAINT, GOOD, HEADING, NOTE, Output, grouped, printable};
 use clap::ValueEnum;
 use nameplate_attestor::cases::Outcome;
-use nameplate_attestor::study::{Comparison, ComparisonOptions, Group, SharedId, both_subjects};
+use nameplate_attestor::study::{
+    AsRecorded, Comparison, ComparisonOptions, Group, SharedId, both_subjects,
+};
 use nameplate_attestor::{FactPointer, SubjectKeys};
 use nameplate_policy::Sandbox;
 use serde::Serialize;
@@ -124,6 +126,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         ..ComparisonOptions::default()
     };
     let mut comparison = through(&source, |facts| {
+        let (old, new) = (AsRecorded(&old), AsRecorded(&new));
         Comparison::of(&old, &new, facts, &options, progress())
     })?;
     let collisions = std::mem::take(&mut comparison.collisions);

@@ -13,8 +13,8 @@ use crate::failure::Failure;
 use crate::input;
 use crate::report::{self, Exit, GOOD, Output};
 use anyhow::Context as _;
+use nameplate_attestor::PolicyLabel;
 use nameplate_attestor::study::{Explained, Explanation};
-use nameplate_attestor::{Envelope, PolicyLabel};
 use nameplate_policy::{Manifest, PolicySource, Sandbox, Trial};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -22,6 +22,10 @@ use std::path::PathBuf;
 /// Show which facts decide a name, by changing each of them
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+A recorded decision is explained in its envelope and under its limits, evidence
+in those of the configuration that verifies it; facts in the envelope of the
+SPIFFE-ID standard.
+
 Facts are changed one at a time and in pairs. What three facts hide together
 is not found, and neither is what only a value shows that was not tried: the
 report says what was.
@@ -70,7 +74,7 @@ struct Document {
 /// Where there is nothing to explain, or the page cannot be written.
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
     let subject = arguments.subject.find()?;
-    let limits = arguments.limits.limits();
+    let limits = arguments.limits.change(subject.bounds.limits);
     let refused = |error| Failure::load(format!("`{}`", arguments.policy), error);
     let (component, digest) = PolicySource::parse(&arguments.policy)
         .read(None, &limits)
@@ -92,7 +96,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         trial: &trial,
         settings: &settings,
         schema: schema.as_ref(),
-        envelope: &Envelope::default(),
+        envelope: &subject.bounds.envelope,
         facts: &subject.facts,
     };
     let explanation = Explanation::of(explained, arguments.pairs, report::progress)

@@ -19,7 +19,11 @@ pub(crate) struct LimitFlags {
 impl LimitFlags {
     /// The defaults with every change made; of two for one limit the later counts.
     pub(crate) fn limits(&self) -> Limits {
-        let mut limits = Limits::default();
+        self.change(Limits::default())
+    }
+
+    /// Other limits with every change made.
+    pub(crate) fn change(&self, mut limits: Limits) -> Limits {
         for change in &self.limits {
             change.apply(&mut limits);
         }

@@ -65,6 +65,7 @@ fn of_cases(cases: Vec<(Case, files::CaseFile)>) -> Source {
         Some(Described {
             facts,
             name: case.name,
+            envelope: None,
         })
     }))
 }
@@ -97,6 +98,12 @@ pub(super) fn through<T>(
             facts.redacted()
         ));
     }
+    if facts.unread_envelopes() > 0 {
+        report::progress(&format!(
+            "of {} records the envelope cannot be read: their names are judged by the SPIFFE-ID standard alone",
+            facts.unread_envelopes()
+        ));
+    }
     Ok(answer)
 }
 
@@ -113,7 +120,8 @@ pub(super) fn progress() -> impl FnMut(u64) {
 }
 
 /// A policy to ask, loaded as a server loads it, in an envelope that asks
-/// nothing beyond the SPIFFE-ID standard.
+/// nothing beyond the SPIFFE-ID standard. (A decision of a log is judged in the
+/// one that it was recorded with: `AsRecorded`.)
 ///
 /// # Errors
 /// Why it cannot serve.

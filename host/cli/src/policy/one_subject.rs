@@ -8,6 +8,7 @@ use crate::input;
 use crate::inspect::evidence::Sent;
 use crate::report;
 use anyhow::anyhow;
+use nameplate_attestor::study::Bounds;
 use nameplate_attestor::{Attempt, Attestors, CertificateFiles, Presented};
 use nameplate_decisions::{NamingRecord, Reader};
 use nameplate_policy::{Facts, Sandbox};
@@ -68,6 +69,9 @@ pub(super) struct Subject {
     pub(super) facts: Facts,
     /// How it was named then, where that is recorded.
     pub(super) naming: Option<Arc<NamingRecord>>,
+    /// What its name may be and may cost: as recorded, or as the configuration
+    /// has it that verified the evidence.
+    pub(super) bounds: Bounds,
 }
 
 impl OneSubject {
@@ -76,12 +80,13 @@ impl OneSubject {
     /// # Errors
     /// Where there is none.
     pub(super) fn find(&self) -> Result<Subject, Failure> {
-        let unrecorded = |facts| Subject {
+        let unrecorded = |(facts, bounds)| Subject {
             facts,
             naming: None,
+            bounds,
         };
         match (&self.facts, &self.log, self.record) {
-            (Some(path), ..) => Ok(unrecorded(input::facts(path)?)),
+            (Some(path), ..) => Ok(unrecorded((input::facts(path)?, Bounds::default()))),
             (None, Some(log), Some(record)) => recorded(log, record),
             (None, ..) => match (&self.evidence, &self.config) {
                 (Some(evidence), Some(config)) => Ok(unrecorded(self.proven(evidence, config)?)),
@@ -93,8 +98,8 @@ impl OneSubject {
     }
 
     /// The subject that evidence proves, played through to the end where the
-    /// attestor challenges it.
-    fn proven(&self, path: &Path, config: &Path) -> Result<Facts, Failure> {
+    /// attestor challenges it, and what that attestor allows.
+    fn proven(&self, path: &Path, config: &Path) -> Result<(Facts, Bounds), Failure> {
         let unproven = |error| Failure::Attest {
             error,
             cluster: self.cluster.clone(),
@@ -104,10 +109,15 @@ impl OneSubject {
         warn(&attestors);
         let attestor = chosen(&attestors, self.attestor.as_deref())?;
         let attempt = Attempt::at(self.now.unwrap_or_else(SystemTime::now));
+        let bounded = |facts: Facts| {
+            let bounds = Bounds::of(&attestor, facts.cluster());
+            (facts, bounds)
+        };
         let Some(key) = &self.key else {
             let evidence = Sent::read(path)?.evidence(&attestor, self.cluster.as_deref())??;
             let presented = Presented::Evidence(&evidence);
-            return attestor.facts(presented, &attempt).map_err(unproven);
+            let facts = attestor.facts(presented, &attempt);
+            return facts.map(bounded).map_err(unproven);
         };
         let files = CertificateFiles {
             certificate: path.to_owned(),
@@ -128,7 +138,8 @@ impl OneSubject {
             ));
         };
         let presented = Presented::Answer(challenged, &answer);
-        attestor.facts(presented, &attempt).map_err(unproven)
+        let facts = attestor.facts(presented, &attempt);
+        facts.map(bounded).map_err(unproven)
     }
 }
 
@@ -155,9 +166,20 @@ fn recorded(log: &Path, record: u64) -> Result<Subject, Failure> {
                 "record {record} has no facts: the evidence was rejected"
             )));
         };
+        let bounds = match &decision.naming {
+            Some(naming) => Bounds::recorded(naming)
+                .map_err(|error| Failure::fault("envelope_unreadable", error))?,
+            None => {
+                report::progress(
+                    "no policy was asked then: neither envelope nor limits are recorded",
+                );
+                Bounds::default()
+            }
+        };
         return Ok(Subject {
             facts,
             naming: decision.naming,
+            bounds,
         });
     }
     Err(none(anyhow!("record {record} of the log is no decision")))

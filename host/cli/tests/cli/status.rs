@@ -108,13 +108,16 @@ fn an_id_is_released_where_its_attestor_keeps_its_state() {
     let run = place.run(&format!("release {id} --state state")).exits(0);
     assert_eq!(
         run.stdout,
-        format!("released: who attests as `{id}` next holds it\n")
+        format!("released: who attests as `{id}` next, within 7 days, holds it\n")
     );
-    let released: Vec<_> = fs::read_dir(place.path().join("state/k8s_sat/released"))
-        .unwrap()
-        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
-        .collect();
-    assert_eq!(released, [format!("{id}\n")]);
+    let released: Vec<serde_json::Value> =
+        fs::read_dir(place.path().join("state/k8s_sat/released"))
+            .unwrap()
+            .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+            .map(|text| serde_json::from_slice(&text).unwrap())
+            .collect();
+    assert_eq!(released.len(), 1);
+    assert_eq!(released[0]["id"], id);
     let answer = place
         .run(&format!(
             "release {id} --config nameplate.toml --output json"

@@ -1,6 +1,7 @@
 //! `nameplate policy explain`, `collisions` and `diff`.
 
 use crate::support::{NOW_TEXT, Place};
+use nameplate_attestor::Envelope;
 use nameplate_decisions::{
     Decision, DecisionLog, Entry, Flush, NamingRecord, Options, Outcome, PolicyRecord,
 };
@@ -32,6 +33,11 @@ fn facts(number: u64) -> Value {
 /// A place with `facts.json`, two cases and a log of six decisions by
 /// `builtin:node`, of which the first is a rejection.
 fn place() -> Place {
+    place_with(&naming())
+}
+
+/// The same, with decisions that were made so.
+fn place_with(naming: &Arc<NamingRecord>) -> Place {
     let place = Place::new();
     place.write("facts.json", &facts(1).to_string());
     std::fs::create_dir(place.path().join("cases")).unwrap();
@@ -44,9 +50,8 @@ fn place() -> Place {
         ..Options::new(place.path().join("log"))
     })
     .unwrap();
-    let naming = naming();
     for number in 0..6 {
-        log.record(entry(number, &naming)).unwrap();
+        log.record(entry(number, naming)).unwrap();
     }
     place
 }
@@ -66,7 +71,7 @@ fn naming() -> Arc<NamingRecord> {
         },
         settings_digest: Digest::of(settings.to_string().as_bytes()),
         settings,
-        envelope: json!({}),
+        envelope: serde_json::to_value(Envelope::default()).unwrap(),
         limits: Limits::default(),
         engine: Sandbox::new().unwrap().identity(),
     })
@@ -205,6 +210,89 @@ fn a_decision_of_a_log_is_explained_under_its_settings() {
     assert!(id.contains("1f2e3d4c"), "{id}");
 }
 
+/// Decisions in an envelope whose paths begin with `leading`, and under `fuel`.
+fn bounded(leading: &str, fuel: u64) -> Arc<NamingRecord> {
+    let envelope = Envelope {
+        leading: vec![leading.parse().unwrap()],
+        ..Envelope::default()
+    };
+    let limits = Limits {
+        fuel,
+        ..Limits::default()
+    };
+    Arc::new(NamingRecord {
+        envelope: serde_json::to_value(envelope).unwrap(),
+        limits,
+        ..NamingRecord::clone(&naming())
+    })
+}
+
+/// The explanation of the first decision that has facts.
+fn explained(place: &Place, flags: &str) -> Value {
+    let runs = (1..=12).map(|record| {
+        place.run(&format!(
+            "policy explain builtin:node --log log --record {record} --pairs 0 --output json {flags}"
+        ))
+    });
+    let (mut runs, none) = (runs.filter(|run| run.code == 0), "nothing is explained");
+    runs.next().expect(none).json()
+}
+
+#[test]
+fn a_decision_of_a_log_is_explained_in_its_envelope_and_under_its_limits() {
+    let plenty = Limits::default().fuel;
+    let answer = explained(&place_with(&bounded("{cluster}", plenty)), "");
+    assert_eq!(
+        answer["outcome"]["identity"]["spiffe_id"],
+        "spiffe://example.org/spire/agent/k8s_sat/production/node-1"
+    );
+    // The twin in an envelope that refused the name: nobody was given it.
+    let answer = explained(&place_with(&bounded("machines", plenty)), "");
+    assert_eq!(answer["outcome"], json!({ "fault": "path_leading" }));
+    assert_eq!(answer["derivation"], json!(null));
+    assert_eq!(influence(&answer, "facts", "cluster")["named"], false);
+
+    let scarce = place_with(&bounded("{cluster}", 1_000));
+    let answer = explained(&scarce, "");
+    assert_eq!(answer["outcome"], json!({ "fault": "policy_fuel" }));
+    // What the command line says comes on top.
+    let answer = explained(&scarce, &format!("--limit fuel={plenty}"));
+    assert!(answer["outcome"]["identity"].is_object(), "{answer}");
+}
+
+#[test]
+fn an_envelope_that_cannot_be_read_explains_nothing() {
+    let place = place_with(&Arc::new(NamingRecord {
+        envelope: json!({ "lead": [] }),
+        ..NamingRecord::clone(&naming())
+    }));
+    let said = (1..=12)
+        .map(|record| {
+            place.run(&format!(
+                "policy explain builtin:node --log log --record {record} --output json"
+            ))
+        })
+        .map(|run| run.exits(1).json()["error"].clone())
+        .find(|error| error["reason"] == "envelope_unreadable")
+        .unwrap();
+    let message = said["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("the recorded envelope of attestor `k8s_sat` cannot be read"),
+        "{message}"
+    );
+    // Of a whole log it is said, and the rest holds.
+    let run = place
+        .run("policy diff builtin:node builtin:node --against log")
+        .exits(0);
+    assert!(
+        run.stderr.contains(
+            "of 5 records the envelope cannot be read: their names are judged by the SPIFFE-ID standard alone"
+        ),
+        "{}",
+        run.stderr
+    );
+}
+
 #[test]
 fn a_subject_has_to_be_named() {
     place().run("policy explain builtin:node").exits(2);
@@ -340,6 +428,31 @@ fn a_difference_is_told_by_its_pattern() {
 }
 
 #[test]
+fn a_difference_is_judged_in_the_recorded_envelope() {
+    let template = r#"{"path":["{node_name}"]}"#;
+    let diff = |leading: &str| {
+        let place = place_with(&bounded(leading, Limits::default().fuel));
+        place
+            .run(&format!(
+                "policy diff builtin:node builtin:template --new-settings {template} --against log --output json"
+            ))
+            .exits(0)
+            .json()
+    };
+    let answer = diff("{cluster}");
+    assert_eq!(
+        (&answer["changed"], &answer["vanished"]),
+        (&json!(0), &json!(5))
+    );
+    assert_eq!(answer["groups"][0]["to"], "fault (path_leading)");
+    // The twin: in this one it is the old policy whose names are not allowed.
+    let answer = diff("node-1");
+    assert_eq!(answer["appeared"], 2);
+    assert_eq!(answer["refused_otherwise"], 0);
+    assert_eq!(answer["same"], 3);
+}
+
+#[test]
 fn a_difference_that_is_not_wanted_fails() {
     let place = place();
     let by_name = r#"{"by":"name"}"#;
@@ -420,6 +533,17 @@ fn evidence_is_verified_before_it_is_explained() {
     let run = explain("--cluster production --now 2027-01-15T09:00:00Z").exits(3);
     assert_eq!(run.json()["error"]["reason"], "token_expired");
     explain(&format!("--now {NOW_TEXT}")).exits(2);
+    // What the configuration does not allow would be given to nobody.
+    place.configure("envelope = { leading = [\"machines\"] }");
+    let answer = explain(&format!("--cluster production --now {NOW_TEXT}"))
+        .exits(0)
+        .json();
+    assert_eq!(answer["outcome"], json!({ "fault": "path_leading" }));
+    place.configure("limits = { fuel = 1000 }");
+    let answer = explain(&format!("--cluster production --now {NOW_TEXT}"))
+        .exits(0)
+        .json();
+    assert_eq!(answer["outcome"], json!({ "fault": "policy_fuel" }));
 }
 
 #[test]

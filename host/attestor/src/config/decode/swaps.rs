@@ -39,8 +39,7 @@ fn subjects(table: &mut TableReader<'_, '_>) -> Vec<FactPointer> {
     let example = "/subject/service_account/node/name";
     let pointers = table.strings("subject_keys", example).and_then(|texts| {
         table.each(texts.value, |text| {
-            text.parse()
-                .map_err(|error: NoSuchFact| format!("{} is no fact: {error}", quoted(text)))
+            text.parse().map_err(|error: NoSuchFact| error.to_string())
         })
     });
     pointers.unwrap_or_default()

@@ -15,6 +15,7 @@ fn machine(number: usize) -> Described {
     Described {
         name: format!("record {number}"),
         facts,
+        envelope: None,
     }
 }
 
