@@ -37,6 +37,11 @@ pub use token::{TokenFlaw, TokenTemplate, TokenTrust};
 /// and nothing is named by the policy before the last one has held.
 pub const MAX_EVIDENCE_CASES: usize = 256;
 
+/// Most cases that a component may carry. The sandbox bounds what each costs;
+/// some ten thousand fit into a component of the default size, and the limits
+/// of one answer are no limit for so many.
+pub const MAX_CASES: usize = 1_024;
+
 /// One case, as its file states it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "file::CaseFile", into = "file::CaseFile")]
@@ -239,6 +244,9 @@ pub(crate) fn prove(
     let cases = embedded(manifest).map_err(NamingError::CasesMalformed)?;
     if cases.is_empty() {
         return Ok(());
+    }
+    if cases.len() > MAX_CASES {
+        return Err(NamingError::TooManyCases { cases: cases.len() });
     }
     let evidence = cases
         .iter()

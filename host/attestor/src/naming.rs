@@ -1,6 +1,6 @@
 //! A policy together with the envelope that its answers must fit.
 
-use crate::cases::{self, CaseFailure, MAX_EVIDENCE_CASES};
+use crate::cases::{self, CaseFailure, MAX_CASES, MAX_EVIDENCE_CASES};
 use crate::envelope::Envelope;
 use crate::error::AttestError;
 use crate::identity::AgentIdentity;
@@ -203,6 +203,12 @@ pub enum NamingError {
     /// The component's cases cannot be read.
     #[error("the component's cases cannot be read")]
     CasesMalformed(#[source] serde_json::Error),
+    /// The component carries more cases than are run.
+    #[error("the component carries {cases} cases, at most {MAX_CASES} are run")]
+    TooManyCases {
+        /// Cases.
+        cases: usize,
+    },
     /// The component carries more cases with evidence than are run.
     #[error(
         "the component carries {cases} cases with evidence, at most {MAX_EVIDENCE_CASES} are run"

@@ -170,6 +170,7 @@ fn problems(config: &NamingConfig, source: &PolicySource, error: &NamingError) -
             | LoadError::Compile(_),
         )
         | NamingError::CasesMalformed(_)
+        | NamingError::TooManyCases { .. }
         | NamingError::TooMuchEvidence { .. }
         | NamingError::SubjectKeysMalformed(_)
         | NamingError::CasesFailed { .. } => whole(place.source()),

@@ -353,6 +353,7 @@ pub(crate) fn refusal(error: &NamingError) -> Outcome {
             | LoadError::DigestMismatch { .. } => "unreadable",
         },
         NamingError::CasesMalformed(_)
+        | NamingError::TooManyCases { .. }
         | NamingError::TooMuchEvidence { .. }
         | NamingError::CasesFailed { .. }
         | NamingError::SubjectKeysMalformed(_) => "manifest",

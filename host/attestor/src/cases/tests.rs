@@ -1,4 +1,4 @@
-use super::{Case, CaseRun, Known, LeafKey, MAX_EVIDENCE_CASES, Outcome, Shortfall};
+use super::{Case, CaseRun, Known, LeafKey, MAX_CASES, MAX_EVIDENCE_CASES, Outcome, Shortfall};
 use crate::envelope::Envelope;
 use crate::naming::{Naming, NamingError};
 use nameplate_evidence::Subject;
@@ -354,6 +354,28 @@ fn a_component_carries_so_many_cases_with_evidence_and_no_more() {
     assert_eq!(
         loaded(&Value::from(cases)).unwrap_err().to_string(),
         "the component carries 257 cases with evidence, at most 256 are run"
+    );
+}
+
+#[test]
+fn a_component_carries_so_many_cases_and_no_more() {
+    let denied = json!({
+        "evidence": { "token": { "flaw": "expired" } },
+        "expect": { "rejected": "token_expired" },
+    });
+    // Nothing is run where there are too many: what is said is how many there are.
+    let many = |count: usize| {
+        loaded(&Value::from(vec![denied.clone(); count]))
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        many(MAX_CASES + 1),
+        "the component carries 1025 cases, at most 1024 are run"
+    );
+    assert_eq!(
+        many(MAX_CASES),
+        "the component carries 1024 cases with evidence, at most 256 are run"
     );
 }
 
