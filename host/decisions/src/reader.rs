@@ -2,7 +2,9 @@
 //!
 //! Memory stays flat however long a log is: one line, and the ways of naming
 //! of one segment. What is wrong with a line comes out as an error in its
-//! place, and reading goes on behind it.
+//! place, and reading goes on behind it. Only a last line that is half written
+//! ends it: its other half may be there by the next look, and alone it would
+//! read as damage.
 
 use crate::chain::{Frame, Members};
 use crate::fault::{LineFault, Place, ReadError};
@@ -66,6 +68,17 @@ pub struct Reader {
     bytes: u64,
     /// Bytes of the segments that are read to their end.
     behind: u64,
+}
+
+/// What stands at the end of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// A line end.
+    There,
+    /// Nothing: the file ends here.
+    Missing,
+    /// More of the line, which is not read.
+    OutOfSight,
 }
 
 #[derive(Debug)]
@@ -144,8 +157,8 @@ impl Reader {
         })
     }
 
-    /// The next line's bytes without their end, and where it is; whether it has an end.
-    fn next_bytes(&mut self) -> Result<Option<(Vec<u8>, Place, bool)>, ReadError> {
+    /// The next line's bytes without their end, and where it is; what stands at its end.
+    fn next_bytes(&mut self) -> Result<Option<(Vec<u8>, Place, End)>, ReadError> {
         loop {
             let segment = match &mut self.current {
                 Some(segment) => segment,
@@ -178,8 +191,12 @@ impl Reader {
         &mut self,
         line: Vec<u8>,
         place: &Place,
-        ended: bool,
+        end: End,
     ) -> Result<(LineFault, Option<Vec<u8>>), ReadError> {
+        if end == End::OutOfSight {
+            let text = format!("it is longer than {MAX_LINE_BYTES} bytes");
+            return Ok((LineFault::Malformed(text), None));
+        }
         if let Some(at) = locate::lost_line_end(&line) {
             let (line, rest) = line.split_at(at);
             let (is, next) = rest.split_first().unwrap_or((&b'\n', &[]));
@@ -192,7 +209,7 @@ impl Reader {
                 && !next.is_empty()
             {
                 let mut next = next.to_vec();
-                if ended {
+                if end == End::There {
                     next.push(b'\n');
                 }
                 segment.offset -= length(&next);
@@ -200,7 +217,7 @@ impl Reader {
             }
             return Ok((fault, Some(line.to_vec())));
         }
-        if !ended {
+        if end == End::Missing {
             let bytes = length(&line);
             // A whole line without its end is torn, too, where the log ends.
             let fault = if self.segments.len() == 0 {
@@ -268,6 +285,14 @@ impl Reader {
         }
     }
 
+    /// Nothing more comes out.
+    fn finish(&mut self) {
+        self.segments = Vec::new().into_iter();
+        if let Some(segment) = self.current.take() {
+            self.behind += segment.offset;
+        }
+    }
+
     /// After a line that cannot be told apart: what follows may follow it.
     fn lose_thread(&mut self, hash: Digest) {
         self.heads = vec![hash];
@@ -332,25 +357,31 @@ impl Iterator for Reader {
     type Item = Result<Line, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (line, place, ended) = match self.next_bytes() {
+        let (line, place, end) = match self.next_bytes() {
             Ok(next) => next?,
             Err(error) => {
                 // What cannot be read is not read again.
-                self.segments = Vec::new().into_iter();
-                self.current = None;
+                self.finish();
                 return Some(Err(error));
             }
         };
-        let unexplained = Frame::of(&line).filter(|_whole| ended);
+        let unexplained = Frame::of(&line).filter(|_whole| end == End::There);
         if let Some(frame) = unexplained
             && frame.holds()
         {
             return Some(self.follow(&line, frame.stated, place));
         }
-        let (fault, restored) = match self.explain(line, &place, ended) {
+        let (fault, restored) = match self.explain(line, &place, end) {
             Ok(explained) => explained,
-            Err(error) => return Some(Err(error)),
+            Err(error) => {
+                self.finish();
+                return Some(Err(error));
+            }
         };
+        if matches!(fault, LineFault::Torn { .. }) {
+            self.finish();
+            return Some(Err(broken(place, fault)));
+        }
         match restored
             .as_deref()
             .and_then(|line| Some((line, Frame::of(line)?)))
@@ -371,7 +402,7 @@ impl Iterator for Reader {
                 // Of a line without an end nobody can say how many it was.
                 self.expected = self
                     .expected
-                    .filter(|_known| ended)
+                    .filter(|_known| end == End::There)
                     .map(|expected| expected.saturating_add(1));
             }
         }
@@ -529,10 +560,14 @@ fn length(line: &[u8]) -> u64 {
     line.len() as u64
 }
 
-fn split_end(mut line: Vec<u8>, place: Place) -> (Vec<u8>, Place, bool) {
-    let ended = line.last() == Some(&b'\n');
-    if ended {
+fn split_end(mut line: Vec<u8>, place: Place) -> (Vec<u8>, Place, End) {
+    let end = match line.last() {
+        Some(b'\n') => End::There,
+        Some(_) | None if line.len() >= MAX_LINE_BYTES => End::OutOfSight,
+        Some(_) | None => End::Missing,
+    };
+    if end == End::There {
         line.pop();
     }
-    (line, place, ended)
+    (line, place, end)
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 mod damage;
 mod killed;
 mod opening;
+mod reading;
 mod writing;
 
 const FACTS: &str = r#"{"trust_domain":"example.org","attestor":"k8s_sat","attested_at":1800000000,"attestation_id":"3d9c2f0e-6a41-4b7c-9f25-1c8e7a5b4d30","subject":{"service_account":{"cluster":"production","namespace":"spire","name":"spire-agent","token_sha256":"abab"}}}"#;
