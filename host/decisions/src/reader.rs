@@ -9,7 +9,7 @@
 use crate::chain::{Frame, Members};
 use crate::fault::{LineFault, Place, ReadError};
 use crate::line::{Decision, Event, FORMAT, NamingRecord, SegmentHeader};
-use crate::locate;
+use crate::locate::{self, Searches};
 use crate::segment;
 use nameplate_policy::Digest;
 use std::collections::HashMap;
@@ -62,8 +62,11 @@ pub struct Reader {
     current: Option<Segment>,
     /// Every hash that the next line may follow; empty where any will do.
     heads: Vec<Digest>,
-    /// The next line's number, where it can be said.
+    /// The least number of the next line, where it can be said.
     expected: Option<u64>,
+    /// Pieces before it of which nobody can say whether they were lines.
+    pieces: u64,
+    searches: Searches,
     log: Option<String>,
     bytes: u64,
     /// Bytes of the segments that are read to their end.
@@ -125,6 +128,8 @@ impl Reader {
             current: None,
             heads: Vec::new(),
             expected: None,
+            pieces: 0,
+            searches: Searches::ALL,
             log: None,
             bytes,
             behind: 0,
@@ -232,7 +237,7 @@ impl Reader {
                 Some(next) => next,
                 None => segment.read_line()?,
             };
-            if let Some((whole, was)) = locate::split_line(&line, &next) {
+            if let Some((whole, was)) = locate::split_line(&line, &next, &mut self.searches) {
                 segment.offset += length(&next);
                 let offset = place.offset + line.len() as u64;
                 let is = b'\n';
@@ -240,7 +245,7 @@ impl Reader {
             }
             segment.ahead = (!next.is_empty()).then_some(next);
         }
-        if let Some((at, was)) = locate::changed_byte(&line) {
+        if let Some((at, was)) = locate::changed_byte(&line, &mut self.searches) {
             // The costly question last.
             let mut line = line;
             let is = std::mem::replace(line.get_mut(at).unwrap_or(&mut 0), was);
@@ -266,6 +271,8 @@ impl Reader {
         };
         let (sequence, previous, time) = (members.sequence, members.previous, members.time);
         let expected = self.expected.replace(sequence.saturating_add(1));
+        let pieces = std::mem::take(&mut self.pieces);
+        let expected = expected.map(|least| (least, least.saturating_add(pieces)));
         let heads = std::mem::replace(&mut self.heads, vec![hash]);
         let chained = unchained(expected, sequence, &heads, previous);
         // Taken in even where it is out of place: later lines refer to it.
@@ -399,11 +406,14 @@ impl Iterator for Reader {
                 self.heads = unexplained
                     .map(|Frame { stated, found }| vec![stated, found])
                     .unwrap_or_default();
-                // Of a line without an end nobody can say how many it was.
-                self.expected = self
-                    .expected
-                    .filter(|_known| end == End::There)
-                    .map(|expected| expected.saturating_add(1));
+                // Of a line without an end nobody can say how many it was; one
+                // without a frame may be the second half of the one before.
+                self.expected = self.expected.filter(|_known| end == End::There);
+                if unexplained.is_some() {
+                    self.expected = self.expected.map(|expected| expected.saturating_add(1));
+                } else {
+                    self.pieces = self.pieces.saturating_add(1);
+                }
             }
         }
         Some(Err(broken(place, fault)))
@@ -471,27 +481,27 @@ impl Segment {
     }
 }
 
-/// Whether a line follows the one before it.
+/// Whether a line follows the one before it, its number being within `expected`.
 fn unchained(
-    expected: Option<u64>,
+    expected: Option<(u64, u64)>,
     sequence: u64,
     heads: &[Digest],
     previous: Digest,
 ) -> Result<(), LineFault> {
-    if let Some(expected) = expected
-        && sequence != expected
-    {
-        return Err(if sequence > expected {
-            LineFault::Missing {
-                first: expected,
+    match expected {
+        Some((_, most)) if sequence > most => {
+            return Err(LineFault::Missing {
+                first: most,
                 last: sequence - 1,
-            }
-        } else {
-            LineFault::OutOfOrder {
+            });
+        }
+        Some((least, _)) if sequence < least => {
+            return Err(LineFault::OutOfOrder {
                 found: sequence,
-                expected,
-            }
-        });
+                expected: least,
+            });
+        }
+        Some(_) | None => {}
     }
     match heads {
         [] => Ok(()),

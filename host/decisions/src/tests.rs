@@ -105,6 +105,23 @@ fn write(options: Options, count: u64) {
     }
 }
 
+/// Writes a log whose last line is a decision of 20 KiB.
+fn write_long(directory: &Path) {
+    write(options(directory), 1);
+    let mut long = entry(2, &naming());
+    long.decision.detail = Some("detail ".repeat(3_000));
+    let log = DecisionLog::open(options(directory)).unwrap();
+    log.record(long).unwrap();
+    drop(log);
+    // Without the checkpoint that it ends with.
+    let segment = segments(directory).remove(0);
+    let bytes = fs::read(&segment).unwrap();
+    let checkpoint = bytes[..bytes.len() - 1]
+        .iter()
+        .rposition(|byte| *byte == b'\n');
+    fs::write(&segment, &bytes[..=checkpoint.unwrap()]).unwrap();
+}
+
 pub(crate) fn verify(path: &Path) -> Verification {
     Verification::of(path, Vec::new(), None, |_, _| {}).unwrap()
 }

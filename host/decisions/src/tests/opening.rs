@@ -82,6 +82,41 @@ fn an_end_of_zeros_is_mended() {
     assert!(fs::metadata(&segment).unwrap().len() > whole as u64);
 }
 
+/// A last line too long for its changed bytes to be named has its end: it was
+/// whole, and nobody takes it off.
+#[test]
+fn a_changed_last_line_is_not_torn_however_long_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    write_long(dir.path());
+    let segment = segments(dir.path()).remove(0);
+    let good = fs::read(&segment).unwrap();
+    let mut bytes = good.clone();
+    let at = bytes.len() - 9_000;
+    bytes[at] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    let error = DecisionLog::open(options(dir.path())).unwrap_err();
+    let OpenError::Damaged { fault, .. } = error else {
+        panic!("{error}");
+    };
+    assert!(matches!(*fault, LineFault::Changed { .. }), "{fault}");
+    assert_eq!(fs::read(&segment).unwrap(), bytes);
+    // Its twins have no end: half a line, and half a line with zeros behind it.
+    for zeros in [0, 4_096] {
+        let mut torn = bytes.clone();
+        torn.pop();
+        torn.extend(vec![0; zeros]);
+        fs::write(&segment, &torn).unwrap();
+        drop(DecisionLog::open(options(dir.path())).unwrap());
+        let found = verify(dir.path());
+        assert!(found.holds(), "{:?}", found.faults);
+        assert_eq!(found.repairs, 1);
+    }
+    // And zeros with an end behind them are what no power cut leaves.
+    fs::write(&segment, [&*good, &[0; 4_096], b"\n"].concat()).unwrap();
+    let error = DecisionLog::open(options(dir.path())).unwrap_err();
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+}
+
 #[test]
 fn a_changed_log_is_left_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
