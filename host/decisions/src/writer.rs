@@ -212,13 +212,7 @@ impl Writer {
                 };
                 entry.decision.naming = Some(line);
             }
-            if let Some(facts) = &entry.decision.facts
-                && !self.options.redact.is_empty()
-            {
-                let (facts, redacted) = redact(facts, &self.options.redact)?;
-                entry.decision.facts = Some(facts);
-                entry.decision.redacted = redacted;
-            }
+            redact(&mut entry.decision, &self.options.redact)?;
             self.head
                 .seal(entry.time, "decision", &entry.decision, &mut lines)?;
         }

@@ -101,6 +101,68 @@ fn left_out_facts_are_named() {
     assert_eq!(header.redact, redact);
 }
 
+/// A fact that is left out stands nowhere else in the line either, but for what
+/// the policy made of it.
+#[test]
+fn what_is_left_out_stands_nowhere_else() {
+    let collision = || {
+        let mut collision = entry(1, &naming());
+        let holder = "`spiffe://example.org/a` is held by node `secret-node` (uid `7d1e`)";
+        collision.decision.outcome = Outcome::Fault;
+        collision.decision.answer = None;
+        collision.decision.spiffe_id = None;
+        collision.decision.reason = Some(Cow::Borrowed("identity_collision"));
+        collision.decision.detail = Some(holder.to_owned());
+        collision
+    };
+    let rejected = || {
+        let mut rejected = rejection();
+        rejected.decision.cluster = Some("production".to_owned());
+        rejected
+    };
+    let recorded = |redact: &[&str]| -> Vec<Decision> {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options {
+            redact: redact.iter().map(|fact| fact.parse().unwrap()).collect(),
+            ..options(dir.path())
+        };
+        let log = DecisionLog::open(options).unwrap();
+        for entry in [collision(), rejected(), entry(2, &naming())] {
+            log.record(entry).unwrap();
+        }
+        drop(log);
+        let reader = Reader::open(dir.path()).unwrap();
+        let decisions = reader
+            .decisions()
+            .map(|recorded| *recorded.unwrap().decision);
+        decisions.collect()
+    };
+    let members = |decisions: &[Decision]| -> Vec<(bool, bool)> {
+        let there = |decision: &Decision| (decision.cluster.is_some(), decision.detail.is_some());
+        decisions.iter().map(there).collect()
+    };
+    let whole = recorded(&[]);
+    assert_eq!(members(&whole), [(true, true), (true, true), (true, false)]);
+    let token = recorded(&["/subject/service_account/token_sha256"]);
+    assert_eq!(
+        members(&token),
+        [(true, false), (true, false), (true, false)]
+    );
+    let cluster = recorded(&["/subject/service_account/cluster"]);
+    assert_eq!(members(&cluster), [(false, false); 3]);
+    // Of a rejection nobody knows which kind of subject it would have been.
+    let certificate = recorded(&["/subject/certificate/cluster"]);
+    assert_eq!(
+        members(&certificate),
+        [(true, false), (false, false), (true, false)]
+    );
+    for decisions in [&token, &cluster, &certificate] {
+        assert_eq!(decisions[0].reason.as_deref(), Some("identity_collision"));
+        assert_eq!(decisions[2].answer, entry(2, &naming()).decision.answer);
+        assert_eq!(decisions[2].spiffe_id, whole[2].spiffe_id);
+    }
+}
+
 #[test]
 fn checkpoints_are_signed() {
     const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----
