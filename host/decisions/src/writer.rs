@@ -279,6 +279,8 @@ impl Writer {
 
     /// Begins another segment, and deletes the oldest where there are too many.
     fn rotate(&mut self) -> io::Result<()> {
+        // Nothing is written to this one again that would do it.
+        self.segment.trim()?;
         self.sync()?;
         let header = header(&self.log, &self.options);
         let mut head = self.head;
@@ -376,13 +378,20 @@ impl Segment {
         Ok(())
     }
 
+    /// Cuts off what is there of lines that do not count.
+    fn trim(&mut self) -> io::Result<()> {
+        if self.ragged {
+            self.file.set_len(self.bytes)?;
+            self.ragged = false;
+        }
+        Ok(())
+    }
+
     /// Writes lines. If it fails, none of them counts, and what is there of
     /// them is cut off before anything else is written.
     fn append(&mut self, lines: &[u8], sync: bool) -> io::Result<()> {
         self.list()?;
-        if self.ragged {
-            self.file.set_len(self.bytes)?;
-        }
+        self.trim()?;
         self.ragged = true;
         self.file.write_all(lines)?;
         if sync {

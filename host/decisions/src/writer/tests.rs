@@ -77,3 +77,27 @@ fn what_was_waited_for_in_vain_is_a_gap() {
     assert!(found.holds(), "{:?}", found.faults);
     assert_eq!((found.decisions, found.lost), (1, 1));
 }
+
+/// A segment that is left for another has no half line at its end.
+#[test]
+fn a_segment_is_trimmed_before_the_next_begins() {
+    for half in [&b""[..], b"{\"hash\":\"sha"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = writer(dir.path(), Flush::Os);
+        writer.waiting.push(waiting(1).0);
+        writer.write(Lost::default()).unwrap();
+        let room = std::mem::replace(&mut writer.segment.file, full());
+        let retired = Retired {
+            through: 0,
+            segments: Vec::new(),
+        };
+        writer.tell("retired", &retired).unwrap_err();
+        writer.segment.file = room;
+        writer.segment.file.write_all(half).unwrap();
+        writer.rotate().unwrap();
+        drop(writer);
+        let found = verify(dir.path());
+        assert!(found.holds(), "{:?}", found.faults);
+        assert_eq!((found.segments, found.torn), (2, None));
+    }
+}
