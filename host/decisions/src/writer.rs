@@ -6,6 +6,7 @@
 
 use crate::chain::Head;
 use crate::checkpoint::{Checkpoint, SigningKey};
+use crate::keeper::Keeper;
 use crate::line::{FORMAT, NamingRecord, Retired, SegmentHeader};
 use crate::log::Shared;
 use crate::opening::{End, create, sync_directory};
@@ -14,9 +15,8 @@ use crate::queue::{Lost, Taken, Waiting};
 use crate::redaction::redact;
 use crate::segment;
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -35,6 +35,8 @@ pub(crate) struct Writer {
     /// The process's claim on the directory, for as long as it writes.
     _lock: File,
     key: Option<SigningKey>,
+    /// Who writes checkpoints elsewhere, once there is one to write.
+    keeper: Option<Keeper>,
     log: String,
     segment: Segment,
     head: Head,
@@ -102,6 +104,7 @@ impl Writer {
             options,
             _lock: lock,
             key,
+            keeper: None,
             log,
             segment,
             head,
@@ -268,13 +271,26 @@ impl Writer {
         self.tell("checkpoint", &checkpoint)?;
         self.lines_since_checkpoint = 0;
         self.checkpointed = Instant::now();
-        let kept = match &self.options.checkpoints.file {
-            Some(path) => append_line(path, &checkpoint),
-            None => Ok(()),
-        };
+        self.shared.status.checkpointed();
         // Attesting does not depend on where checkpoints are kept.
-        self.shared.status.checkpointed(&kept);
+        match &self.options.checkpoints.file {
+            Some(path) => {
+                let path = path.clone();
+                if let Err(behind) = self.keep(&path, checkpoint) {
+                    self.shared.status.kept(&Err(behind));
+                }
+            }
+            None => self.shared.status.kept(&Ok(())),
+        }
         Ok(())
+    }
+
+    fn keep(&mut self, path: &Path, checkpoint: Checkpoint) -> io::Result<()> {
+        let keeper = match &mut self.keeper {
+            Some(keeper) => keeper,
+            None => self.keeper.insert(Keeper::begin(Arc::clone(&self.shared))?),
+        };
+        keeper.keep(path, checkpoint)
     }
 
     /// Begins another segment, and deletes the oldest where there are too many.
@@ -412,19 +428,6 @@ fn header(log: &str, options: &Options) -> SegmentHeader {
         flush: options.flush.as_str().to_owned(),
         redact: options.redact.iter().map(ToString::to_string).collect(),
     }
-}
-
-/// Adds a checkpoint to the file that an operator keeps elsewhere.
-fn append_line(path: &Path, checkpoint: &Checkpoint) -> io::Result<()> {
-    let mut line = serde_json::to_vec(checkpoint)?;
-    line.push(b'\n');
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(&line)?;
-    file.sync_data()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What is written, and what happens when it cannot be.
 
 use super::*;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 
 #[test]
@@ -200,6 +201,55 @@ MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
     fs::write(&key, PUBLIC).unwrap();
     let error = DecisionLog::open(signing).unwrap_err();
     assert!(matches!(error, OpenError::SigningKey { .. }), "{error}");
+}
+
+/// The file for checkpoints is a pipe that is full: whoever writes to it hangs.
+/// What is decided is recorded nevertheless.
+#[test]
+fn attesting_does_not_wait_for_where_checkpoints_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let both = || {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).open(&pipe).unwrap()
+    };
+    let mut full = both();
+    full.write_all(&[b' '; 64 << 10]).unwrap();
+    let mut options = options(&dir.path().join("log"));
+    options.checkpoints.file = Some(pipe.clone());
+    options.checkpoints.lines = 1;
+    let log = DecisionLog::open(options.clone()).unwrap();
+    let naming = naming();
+    for number in 0..200 {
+        log.record(entry(number, &naming)).unwrap();
+    }
+    while log.status().checkpoints < 100 {
+        std::thread::yield_now();
+    }
+    let status = log.status();
+    assert_eq!((status.lost, status.error), (0, None));
+    let error = status.checkpoint_error.unwrap();
+    let expected = "the file is slow or hangs: 64 checkpoints wait for it";
+    assert_eq!(error, expected);
+    // Emptied, it takes what waits, and the log can end.
+    let reader = std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        let mut buffer = [0; 4 << 10];
+        while !kept.ends_with(b"that was all\n") {
+            let count = full.read(&mut buffer).unwrap();
+            kept.extend_from_slice(&buffer[..count]);
+        }
+        String::from_utf8(kept).unwrap()
+    });
+    drop(log);
+    both().write_all(b"that was all\n").unwrap();
+    let kept = reader.join().unwrap();
+    let last = kept.lines().rev().nth(1).unwrap();
+    let last: Checkpoint = serde_json::from_str(last).unwrap();
+    assert!(last.sequence > 200, "{}", last.sequence);
+    assert!(verify(&options.directory).holds());
 }
 
 /// A queue that nobody empties: the writer of this log has not begun.

@@ -5,6 +5,7 @@ use crate::log::Shared;
 use crate::opening;
 use crate::queue::Receipt;
 use crate::tests::{entry, naming, verify};
+use std::fs::OpenOptions;
 
 /// Bytes written to it find no room.
 fn full() -> File {
