@@ -151,6 +151,9 @@ impl Succession {
         let (shadow, warnings) = shadow(swaps, sandbox, &generation, None);
         generation.shadow = shadow;
         let generation = generation.open_decision_log(config, attestor)?;
+        if let Some(log) = generation.decision_log() {
+            log.apply();
+        }
         let number = beginning.tenure.number;
         let first = Attestor::beginning_at(number, generation, beginning.probation);
         let succession = Arc::new(Self {
@@ -297,6 +300,9 @@ impl Succession {
             };
             (generation.clone(), probation)
         });
+        if let Some(log) = generation.decision_log() {
+            log.apply();
+        }
         let namings = generation.namings;
         if swapped {
             let tenure = Tenure::of(&namings, number, now, Why::Swapped, configuration);

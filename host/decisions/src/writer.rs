@@ -5,10 +5,10 @@
 //! is counted as lost, never forgotten.
 
 use crate::chain::Head;
-use crate::checkpoint::{Checkpoint, SigningKey};
+use crate::checkpoint::Checkpoint;
 use crate::keeper::Keeper;
 use crate::line::{FORMAT, NamingRecord, Retired, SegmentHeader};
-use crate::log::Shared;
+use crate::log::{Settings, Shared};
 use crate::opening::{End, create, sync_directory};
 use crate::options::{Flush, Options};
 use crate::queue::{Lost, Taken, Waiting};
@@ -31,10 +31,9 @@ const BATCH: usize = 1_024;
 /// The end of a log, and how it is written on.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
-    options: Arc<Options>,
+    settings: Arc<Settings>,
     /// The process's claim on the directory, for as long as it writes.
     _lock: File,
-    key: Option<SigningKey>,
     /// Who writes checkpoints elsewhere, once there is one to write.
     keeper: Option<Keeper>,
     log: String,
@@ -69,19 +68,15 @@ type Namings = HashMap<usize, (Arc<NamingRecord>, u64)>;
 
 impl Writer {
     /// Goes on at `end`, or begins a log where there is none.
-    pub(crate) fn begin(
-        shared: Arc<Shared>,
-        options: Arc<Options>,
-        lock: File,
-        key: Option<SigningKey>,
-        end: End,
-    ) -> io::Result<Self> {
+    pub(crate) fn begin(shared: Arc<Shared>, lock: File, end: End) -> io::Result<Self> {
+        let settings = shared.settings();
+        let options = &*settings.options;
         let mut head = end.head;
         let (log, last) = match end.segment {
             Some(last) => (last.header.log.clone(), Some(last)),
             None => (Uuid::new_v4().to_string(), None),
         };
-        let header = header(&log, &options);
+        let header = header(&log, options);
         let mut segment = match last {
             Some(last) if last.header == header => Segment {
                 file: last.file,
@@ -92,7 +87,7 @@ impl Writer {
                 listed: true,
             },
             // Other settings are other promises: they begin a segment.
-            Some(_) | None => Segment::begin(&options, &header, &mut head)?,
+            Some(_) | None => Segment::begin(options, &header, &mut head)?,
         };
         segment.list()?;
         if let Some(repair) = &end.repair {
@@ -101,9 +96,8 @@ impl Writer {
         let now = Instant::now();
         Ok(Self {
             shared,
-            options,
+            settings,
             _lock: lock,
-            key,
             keeper: None,
             log,
             segment,
@@ -128,7 +122,7 @@ impl Writer {
                 closing,
             } = self.shared.queue.take(pause, room);
             self.waiting.extend(waiting);
-            self.adopt_options();
+            self.adopt_settings();
             let outcome = self.write(lost).and_then(|()| self.keep_up(closing));
             self.shared.status.wrote(&outcome, self.head.sequence);
             if closing
@@ -139,14 +133,15 @@ impl Writer {
         }
     }
 
-    /// Options that were given to a log that was open already.
-    fn adopt_options(&mut self) {
-        let options = self.shared.options();
-        if Arc::ptr_eq(&options, &self.options) {
+    /// Settings that were applied to a log that was open already.
+    fn adopt_settings(&mut self) {
+        let settings = self.shared.settings();
+        if Arc::ptr_eq(&settings, &self.settings) {
             return;
         }
-        let promises = header(&self.log, &self.options) != header(&self.log, &options);
-        self.options = options;
+        let of = |settings: &Settings| header(&self.log, &settings.options);
+        let promises = of(&self.settings) != of(&settings);
+        self.settings = settings;
         if promises {
             // Seen by `keep_up`: the next segment states the new ones.
             self.segment.begun = SystemTime::UNIX_EPOCH;
@@ -158,7 +153,7 @@ impl Writer {
         while !self.waiting.is_empty() || lost != Lost::default() {
             let before = self.head;
             let count = self.waiting.len().min(BATCH);
-            let each = self.options.flush == Flush::Each;
+            let each = self.settings.options.flush == Flush::Each;
             let lines = self.lines(count, lost);
             let written = lines.and_then(|lines| self.segment.append(&lines, each));
             if let Err(error) = written {
@@ -215,7 +210,7 @@ impl Writer {
                 };
                 entry.decision.naming = Some(line);
             }
-            redact(&mut entry.decision, &self.options.redact)?;
+            redact(&mut entry.decision, &self.settings.options.redact)?;
             self.head
                 .seal(entry.time, "decision", &entry.decision, &mut lines)?;
         }
@@ -227,22 +222,22 @@ impl Writer {
 
     /// What is due besides: synchronising, a checkpoint, another segment.
     fn keep_up(&mut self, closing: bool) -> io::Result<()> {
-        let due = match self.options.flush {
+        let due = match self.settings.options.flush {
             Flush::Each | Flush::Os => false,
             Flush::Interval(interval) => self.synced.elapsed() >= interval,
         };
         if self.unsynced && (due || closing) {
             self.sync()?;
         }
-        let checkpoints = &self.options.checkpoints;
+        let checkpoints = &self.settings.options.checkpoints;
         let many = self.lines_since_checkpoint >= checkpoints.lines;
         let long = self.checkpointed.elapsed() >= checkpoints.interval || closing;
         if many || long && self.lines_since_checkpoint > 0 {
             self.checkpoint()?;
         }
         let age = SystemTime::now().duration_since(self.segment.begun);
-        let old = age.is_ok_and(|age| age >= self.options.segment_age);
-        if self.segment.bytes >= self.options.segment_bytes || old {
+        let old = age.is_ok_and(|age| age >= self.settings.options.segment_age);
+        if self.segment.bytes >= self.settings.options.segment_bytes || old {
             self.rotate()?;
         }
         Ok(())
@@ -267,13 +262,13 @@ impl Writer {
             time: now,
             signature: None,
         }
-        .signed(self.key.as_ref());
+        .signed(self.settings.key.as_ref());
         self.tell("checkpoint", &checkpoint)?;
         self.lines_since_checkpoint = 0;
         self.checkpointed = Instant::now();
         self.shared.status.checkpointed();
         // Attesting does not depend on where checkpoints are kept.
-        match &self.options.checkpoints.file {
+        match &self.settings.options.checkpoints.file {
             Some(path) => {
                 let path = path.clone();
                 if let Err(behind) = self.keep(&path, checkpoint) {
@@ -298,9 +293,9 @@ impl Writer {
         // Nothing is written to this one again that would do it.
         self.segment.trim()?;
         self.sync()?;
-        let header = header(&self.log, &self.options);
+        let header = header(&self.log, &self.settings.options);
         let mut head = self.head;
-        self.segment = Segment::begin(&self.options, &header, &mut head)?;
+        self.segment = Segment::begin(&self.settings.options, &header, &mut head)?;
         self.head = head;
         self.namings.clear();
         self.unsynced = true;
@@ -310,10 +305,10 @@ impl Writer {
     }
 
     fn retire(&mut self) -> io::Result<()> {
-        let Some(keep) = self.options.keep_segments else {
+        let Some(keep) = self.settings.options.keep_segments else {
             return Ok(());
         };
-        let segments = segment::list(&self.options.directory)?;
+        let segments = segment::list(&self.settings.options.directory)?;
         let Some(count) = segments.len().checked_sub(keep.max(1)) else {
             return Ok(());
         };

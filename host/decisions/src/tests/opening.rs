@@ -144,11 +144,41 @@ fn a_directory_has_one_writer() {
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
     drop(lock);
     let log = DecisionLog::open(options(dir.path())).unwrap();
-    // The same process goes on with the log that it has.
+    // The same process goes on with the log that it has, and as it is until
+    // it is told otherwise.
+    let before = log.options().queue;
     let same = DecisionLog::open(Options {
         queue: 7,
         ..options(dir.path())
     });
-    assert_eq!(same.unwrap().options().queue, 7);
-    assert_eq!(log.options().queue, 7);
+    let same = same.unwrap();
+    assert_eq!(
+        (same.options().queue, log.options().queue),
+        (before, before)
+    );
+    same.apply();
+    assert_eq!((same.options().queue, log.options().queue), (7, 7));
+}
+
+/// Options that were only tried leave no trace in the log.
+#[test]
+fn what_is_not_applied_changes_nothing() {
+    for applied in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let log = DecisionLog::open(options(dir.path())).unwrap();
+        log.record(entry(1, &naming())).unwrap();
+        let tried = DecisionLog::open(Options {
+            redact: vec!["/subject/service_account/token_sha256".parse().unwrap()],
+            ..options(dir.path())
+        });
+        let tried = tried.unwrap();
+        if applied {
+            tried.apply();
+        }
+        drop(tried);
+        log.record(entry(2, &naming())).unwrap();
+        drop(log);
+        assert_eq!(segments(dir.path()).len(), 1 + usize::from(applied));
+        assert!(verify(dir.path()).holds());
+    }
 }

@@ -187,6 +187,18 @@ MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
     assert!(good.holds(), "{:?}", good.faults);
     assert_eq!(good.checkpoints, 1);
 
+    // A key that comes to a log that is open signs from then on.
+    let late = options(&dir.path().join("late"));
+    let log = DecisionLog::open(late.clone()).unwrap();
+    let mut with_key = late.clone();
+    with_key.checkpoints.key = Some(key.clone());
+    DecisionLog::open(with_key).unwrap().apply();
+    log.record(entry(1, &naming())).unwrap();
+    drop(log);
+    let good = by_key(&late.directory);
+    assert!(good.holds(), "{:?}", good.faults);
+    assert_eq!(good.checkpoints, 1);
+
     let unsigned = options(&dir.path().join("unsigned"));
     write(unsigned.clone(), 2);
     let bad = by_key(&unsigned.directory);

@@ -17,10 +17,14 @@ fn writer(directory: &Path, flush: Flush) -> Writer {
         flush,
         ..Options::new(directory.to_owned())
     };
-    let shared = Arc::new(Shared::new(options.clone()));
+    let settings = Settings {
+        options: Arc::new(options),
+        key: None,
+    };
+    let shared = Arc::new(Shared::new(Arc::new(settings)));
     let lock = opening::lock(directory).unwrap();
     let end = opening::end(directory).unwrap();
-    Writer::begin(shared, Arc::new(options), lock, None, end).unwrap()
+    Writer::begin(shared, lock, end).unwrap()
 }
 
 fn waiting(number: u64) -> (Waiting, Arc<Receipt>) {
