@@ -174,9 +174,19 @@ impl Shared {
                 waiting: options.queue,
             });
         }
-        match receipt {
-            Some(receipt) if !receipt.wait(DISK_PATIENCE) => Err(Unrecorded::Unwritable),
-            Some(_) | None => Ok(()),
+        let Some(receipt) = receipt else {
+            return Ok(());
+        };
+        let written = receipt.wait(DISK_PATIENCE)
+            || match options.on_error {
+                // Not given now, so it should not be written either.
+                OnError::Refuse => receipt.abandon(),
+                OnError::Drop => false,
+            };
+        if written {
+            Ok(())
+        } else {
+            Err(Unrecorded::Unwritable)
         }
     }
 }

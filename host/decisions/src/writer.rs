@@ -7,7 +7,7 @@
 use crate::chain::Head;
 use crate::checkpoint::Checkpoint;
 use crate::keeper::Keeper;
-use crate::line::{FORMAT, NamingRecord, Retired, SegmentHeader};
+use crate::line::{FORMAT, NamingRecord, Outcome, Retired, SegmentHeader};
 use crate::log::{Settings, Shared};
 use crate::opening::{End, create, sync_directory};
 use crate::options::{Flush, Options};
@@ -150,7 +150,11 @@ impl Writer {
 
     /// Writes what waits, in batches, and a gap for what was lost.
     fn write(&mut self, mut lost: Lost) -> io::Result<()> {
-        while !self.waiting.is_empty() || lost != Lost::default() {
+        loop {
+            self.withdraw();
+            if self.waiting.is_empty() && lost == Lost::default() {
+                return Ok(());
+            }
             let before = self.head;
             let count = self.waiting.len().min(BATCH);
             let each = self.settings.options.flush == Flush::Each;
@@ -173,18 +177,38 @@ impl Writer {
                     receipt.sign(true);
                 }
             }
+            self.shared.queue.let_go(count);
             self.shared.status.recorded(count);
             // Between batches too: a long queue is no reason to put it off.
             self.keep_up(false)?;
         }
-        Ok(())
+    }
+
+    /// Takes identities that nobody waits for any more out of the next batch:
+    /// they were refused, for the disk kept those who waited too long.
+    fn withdraw(&mut self) {
+        let refused = |waiting: &mut Waiting| {
+            let receipt = waiting.receipt.as_ref();
+            waiting.entry.decision.outcome == Outcome::Identity
+                && receipt.is_some_and(|receipt| receipt.is_abandoned())
+        };
+        let batch = self.waiting.len().min(BATCH);
+        let count = self.waiting.extract_if(..batch, refused).count();
+        self.lose(count);
+    }
+
+    /// Counts decisions that were taken and will not be written.
+    fn lose(&self, count: usize) {
+        if count > 0 {
+            self.shared.queue.let_go(count);
+            self.shared.queue.lose(count as u64);
+            self.shared.status.lost(count as u64);
+        }
     }
 
     /// Tells those who wait that they wait in vain.
     fn give_up(&mut self) {
-        let count = self.waiting.len() as u64;
-        self.shared.queue.lose(count);
-        self.shared.status.lost(count);
+        self.lose(self.waiting.len());
         for waiting in self.waiting.drain(..) {
             if let Some(receipt) = waiting.receipt {
                 receipt.sign(false);

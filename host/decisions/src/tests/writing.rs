@@ -280,6 +280,17 @@ fn a_full_queue_takes_no_more_and_counts() {
     let taken = queue.take(Duration::ZERO, true);
     assert_eq!(taken.waiting.len(), 2);
     assert_eq!(taken.lost.gap().unwrap().queue_full, 2);
+    // What the writer has taken and not yet written is in memory all the same.
+    assert_eq!(queue.len(), 2);
+    assert!(!add(5));
+    queue.let_go(1);
     assert!(add(5));
+    assert_eq!(queue.len(), 2);
+    assert_eq!(
+        queue.take(Duration::ZERO, true).lost.gap().unwrap().lost(),
+        1
+    );
+    queue.let_go(2);
+    assert!(add(6));
     assert_eq!(queue.take(Duration::ZERO, true).lost.gap(), None);
 }

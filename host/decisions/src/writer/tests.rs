@@ -106,3 +106,26 @@ fn a_segment_is_trimmed_before_the_next_begins() {
         assert_eq!((found.segments, found.torn), (2, None));
     }
 }
+
+/// Who waits too long is refused; what the disk takes after that must not say
+/// that there was an identity. Anything else that was decided is still told.
+#[test]
+fn an_identity_that_nobody_waits_for_any_more_is_a_gap() {
+    for (outcome, decisions, lost) in [(Outcome::Identity, 1, 1), (Outcome::Denied, 2, 0)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = writer(dir.path(), Flush::Each);
+        let (mut one, late) = waiting(1);
+        one.entry.decision.outcome = outcome;
+        let (two, receipt) = waiting(2);
+        writer.waiting.extend([one, two]);
+        assert!(!late.abandon());
+        writer.write(Lost::default()).unwrap();
+        let taken = writer.shared.queue.take(Duration::ZERO, true);
+        writer.write(taken.lost).unwrap();
+        assert!(receipt.abandon(), "it was written before");
+        drop(writer);
+        let found = verify(dir.path());
+        assert!(found.holds(), "{:?}", found.faults);
+        assert_eq!((found.decisions, found.lost), (decisions, lost));
+    }
+}
