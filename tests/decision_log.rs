@@ -22,7 +22,7 @@ use std::io::{BufRead as _, BufReader};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
 fn evidence(staging: &Issuer, cluster: &str) -> RawEvidence {
@@ -360,9 +360,30 @@ fn identities_go_unrecorded_where_the_setting_allows_it() {
     assert_ne!(unrecorded_after_kills("os", 20), [""; 0]);
 }
 
+/// Moments that differ from run to run (splitmix64). What fails says the seed.
+struct Moments(u64);
+
+impl Moments {
+    fn new() -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Self(since.unwrap().as_nanos() as u64)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}
+
 /// Kills a process that attests, `kills` times, and gives what tokens it was
 /// given an identity for without a record.
 fn unrecorded_after_kills(flush: &str, kills: u32) -> Vec<String> {
+    let mut moments = Moments::new();
+    let seed = moments.0;
+    // Shown where the test fails, whatever it is that does.
+    println!("killed at moments of seed {seed}");
     let dir = TempDir::new().unwrap();
     let mut given = BTreeSet::new();
     for round in 0..kills {
@@ -381,11 +402,17 @@ fn unrecorded_after_kills(flush: &str, kills: u32) -> Vec<String> {
                 .and_then(|line| line.strip_suffix('.'));
             token.is_some_and(|token| given.insert(token.to_owned()))
         };
-        // Killed after so many identities, and however far the next one is.
-        let mut until = 1 + (round * 7) % 23;
+        // Killed after so many identities and a moment more, wherever in the
+        // next one that is.
+        let mut until = 1 + moments.below(23);
+        let spin = Duration::from_micros(moments.below(5_000));
         while until > 0 {
             let line = said.next().unwrap();
-            until -= u32::from(note(line.unwrap()));
+            until -= u64::from(note(line.unwrap()));
+        }
+        let said_so = Instant::now();
+        while said_so.elapsed() < spin {
+            std::hint::spin_loop();
         }
         child.kill().unwrap();
         child.wait().unwrap();
@@ -395,13 +422,17 @@ fn unrecorded_after_kills(flush: &str, kills: u32) -> Vec<String> {
         }
         if round % 10 == 0 {
             let found = Verification::of(dir.path(), Vec::new(), None, |_, _| {}).unwrap();
-            assert!(found.holds(), "round {round}: {:?}", found.faults);
+            assert!(
+                found.holds(),
+                "seed {seed}, round {round}: {:?}",
+                found.faults
+            );
         }
     }
     // Opened once more, the last torn end is mended too.
     drop(DecisionLog::open(options(dir.path())).unwrap());
     let found = Verification::of(dir.path(), Vec::new(), None, |_, _| {}).unwrap();
-    assert!(found.holds(), "{:?}", found.faults);
+    assert!(found.holds(), "seed {seed}: {:?}", found.faults);
     let recorded: BTreeSet<_> = recorded(dir.path())
         .into_iter()
         .filter(|recorded| recorded.decision.outcome == Outcome::Identity)
