@@ -43,6 +43,8 @@ pub(crate) struct Writer {
     waiting: Vec<Waiting>,
     /// Ways of naming that this segment holds.
     namings: Namings,
+    /// Whether what the segment's header says is not so any more.
+    outdated: bool,
     lines_since_checkpoint: u64,
     checkpointed: Instant,
     synced: Instant,
@@ -104,6 +106,7 @@ impl Writer {
             head,
             waiting: Vec::new(),
             namings: HashMap::new(),
+            outdated: false,
             lines_since_checkpoint: 0,
             checkpointed: now,
             synced: now,
@@ -140,12 +143,8 @@ impl Writer {
             return;
         }
         let of = |settings: &Settings| header(&self.log, &settings.options);
-        let promises = of(&self.settings) != of(&settings);
+        self.outdated |= of(&self.settings) != of(&settings);
         self.settings = settings;
-        if promises {
-            // Seen by `keep_up`: the next segment states the new ones.
-            self.segment.begun = SystemTime::UNIX_EPOCH;
-        }
     }
 
     /// Writes what waits, in batches, and a gap for what was lost.
@@ -155,10 +154,11 @@ impl Writer {
             if self.waiting.is_empty() && lost == Lost::default() {
                 return Ok(());
             }
+            let begun = if self.outdated { self.rotate() } else { Ok(()) };
             let before = self.head;
             let count = self.waiting.len().min(BATCH);
             let each = self.settings.options.flush == Flush::Each;
-            let lines = self.lines(count, lost);
+            let lines = begun.and_then(|()| self.lines(count, lost));
             let written = lines.and_then(|lines| self.segment.append(&lines, each));
             if let Err(error) = written {
                 self.head = before;
@@ -261,7 +261,7 @@ impl Writer {
         }
         let age = SystemTime::now().duration_since(self.segment.begun);
         let old = age.is_ok_and(|age| age >= self.settings.options.segment_age);
-        if self.segment.bytes >= self.settings.options.segment_bytes || old {
+        if self.segment.bytes >= self.settings.options.segment_bytes || old || self.outdated {
             self.rotate()?;
         }
         Ok(())
@@ -321,6 +321,7 @@ impl Writer {
         let mut head = self.head;
         self.segment = Segment::begin(&self.settings.options, &header, &mut head)?;
         self.head = head;
+        self.outdated = false;
         self.namings.clear();
         self.unsynced = true;
         // Only now: the new segment has its first line, whatever comes of this.

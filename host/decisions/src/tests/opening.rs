@@ -180,5 +180,18 @@ fn what_is_not_applied_changes_nothing() {
         drop(log);
         assert_eq!(segments(dir.path()).len(), 1 + usize::from(applied));
         assert!(verify(dir.path()).holds());
+        // And each segment's header says how its decisions are written.
+        let mut redact = Vec::new();
+        for line in lines(dir.path()) {
+            match line.event {
+                Event::Segment(header) => redact = header.redact,
+                Event::Decision { decision, .. } => assert_eq!(decision.redacted, redact),
+                Event::Naming(_)
+                | Event::Gap(_)
+                | Event::Checkpoint(_)
+                | Event::Repair(_)
+                | Event::Retired(_) => {}
+            }
+        }
     }
 }
