@@ -233,6 +233,11 @@ fn write(out: &mut dyn Write, path: &Path, found: &Verification, torn: u64) -> i
         let faults = plural(usize::try_from(count).unwrap_or(usize::MAX), "fault");
         writeln!(out, "{BAD}`{name}` has {} {faults}{BAD:#}", grouped(count))?;
     }
+    if let Some(log) = &found.log {
+        // A whole log may be another than was meant: kept checkpoints of both
+        // may be in one file.
+        row(out, "log", printable(log))?;
+    }
     row(out, "decisions", grouped(found.decisions))?;
     let lines = grouped(found.lines);
     row(

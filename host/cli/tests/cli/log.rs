@@ -115,6 +115,9 @@ fn kept_checkpoints_are_read_past_what_is_half_written_and_of_other_logs() {
         assert_eq!(checkpoints["kept_half_written"], 1);
     }
     let run = place.run("log verify log --checkpoint kept.jsonl").exits(0);
+    let own_log: Value = serde_json::from_str(&own).unwrap();
+    let own_log = own_log["log"].as_str().unwrap();
+    assert!(run.stdout.contains(own_log), "{}", run.stdout);
     for note in [
         "1 kept checkpoints are of other logs\n",
         "1 kept checkpoints are half written\n",
