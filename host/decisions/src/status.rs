@@ -13,7 +13,7 @@ pub struct Status {
     pub recorded: u64,
     /// Decisions that were made since then and are not recorded.
     pub lost: u64,
-    /// Decisions that wait to be written.
+    /// Decisions that wait to be written or are being written.
     pub waiting: usize,
     /// Why the last attempt to write failed, if it did.
     pub error: Option<String>,
