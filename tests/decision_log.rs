@@ -10,10 +10,10 @@ use nameplate_attestor::decisions::{
     Answer, DecisionLog, Flush, OnError, Options, Outcome, Reader, Recorded, Verification,
 };
 use nameplate_attestor::study::{Replay, Replayed, Replayer};
-use nameplate_attestor::{Attempt, AttestError, Attestor, Envelope, Generation, Naming};
+use nameplate_attestor::{Attempt, AttestError, Attestor, Attestors, Envelope, Generation, Naming};
 use nameplate_evidence::{ClusterTrust, KeySet, Method, RawEvidence, Subject, TokenVerifier};
 use nameplate_policy::{Digest, PolicyRequest, PolicySource, Sandbox};
-use nameplate_tests::{Issuer, NOW, Token, Watchdog, at, facts, guest, patient};
+use nameplate_tests::{Clusters, Issuer, NOW, Token, Watchdog, at, facts, guest, patient};
 use serde_json::json;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -344,6 +344,48 @@ fn a_token_that_serves_once_is_not_used_up_by_a_log_that_fails() {
         let again = attestor.attest(&refused, &Attempt::at(at(NOW)));
         assert_eq!(again.unwrap_err().reason(), "token_already_used");
     });
+}
+
+/// A reload that another attestor's policy spoils changes nothing of a log that
+/// is being written; the same without that does.
+#[test]
+fn a_refused_reload_leaves_the_log_as_it_is_written() {
+    let dir = TempDir::new().unwrap();
+    let clusters = Clusters::new();
+    clusters.write_keys(dir.path());
+    let attestor = |name: &str, policy: &str, more: &str| {
+        format!(
+            r#"
+[attestors.{name}]
+type = "k8s_sat"
+policy = {{ source = "{policy}" }}
+{more}
+
+[attestors.{name}.clusters.staging]
+service_account_key_file   = "keys/staging.pem"
+service_account_allow_list = ["spire:spire-agent"]
+"#
+        )
+    };
+    let configure = |other: &str, redact: &str| {
+        let log = format!(r#"decision_log = {{ directory = "log", redact = [{redact}] }}"#);
+        let one = attestor("one", "builtin:uuid", &log);
+        let two = attestor("two", other, "");
+        let text = format!("trust_domain = \"example.org\"\n{one}{two}");
+        fs::write(dir.path().join("nameplate.toml"), text).unwrap();
+    };
+    configure("builtin:uuid", "");
+    let config = dir.path().join("nameplate.toml");
+    let attestors = Attestors::open(&config, Sandbox::new().unwrap()).unwrap();
+    // The log is the one that the process has open, and this tells how it is written.
+    let log = DecisionLog::open(Options::new(dir.path().join("log"))).unwrap();
+    let redacts = || log.options().redact.len();
+    configure("gone.wasm", r#""/attestation_id""#);
+    attestors.reload_at(at(NOW)).unwrap_err();
+    assert_eq!(redacts(), 0);
+    configure("builtin:uuid", r#""/attestation_id""#);
+    attestors.reload_at(at(NOW)).unwrap();
+    assert_eq!(redacts(), 1);
 }
 
 /// Killed at any of two hundred moments, under load: the log verifies, and

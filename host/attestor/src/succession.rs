@@ -151,9 +151,6 @@ impl Succession {
         let (shadow, warnings) = shadow(swaps, sandbox, &generation, None);
         generation.shadow = shadow;
         let generation = generation.open_decision_log(config, attestor)?;
-        if let Some(log) = generation.decision_log() {
-            log.apply();
-        }
         let number = beginning.tenure.number;
         let first = Attestor::beginning_at(number, generation, beginning.probation);
         let succession = Arc::new(Self {
