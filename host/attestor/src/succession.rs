@@ -339,6 +339,9 @@ impl Succession {
             };
             (generation.clone(), probation)
         });
+        if let Some(log) = generation.decision_log() {
+            log.apply();
+        }
         let namings = generation.namings;
         if swapped {
             let tenure = Tenure::of(&namings, number, now, Why::Swapped, configuration);

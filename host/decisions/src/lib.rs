@@ -17,6 +17,7 @@
 mod chain;
 mod checkpoint;
 mod fault;
+mod keeper;
 mod line;
 mod locate;
 mod log;

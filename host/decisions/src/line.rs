@@ -110,9 +110,10 @@ pub struct PolicyRecord {
 pub struct Decision {
     /// Name of the attestor.
     pub attestor: Arc<str>,
-    /// Number of its generation, since the process began.
+    /// Number of its generation, counted by who attests.
     pub generation: u64,
-    /// The cluster that the subject belongs to, where it is known.
+    /// The cluster that the subject belongs to, where it is known and not a
+    /// fact that is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
     /// Sequence number of the line that says how the subject was named.
@@ -136,7 +137,7 @@ pub struct Decision {
     /// Stable code of the failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Cow<'static, str>>,
-    /// The failure in words.
+    /// The failure in words; none where facts are left out, which they may hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// The identity that was given.

@@ -1,7 +1,8 @@
 //! Finds the one byte whose change explains a line that does not hold.
 //!
 //! A hash says that a line was changed and not where. One byte has 255 other
-//! values, and a line some thousand bytes: few enough to try them all.
+//! values, and a line some thousand bytes: few enough to try them all. It still
+//! takes a part of a second for each line, so only so many are searched.
 
 use crate::chain::{BEGIN, DIGEST_BYTES, END_OF_HASH, Frame};
 use aws_lc_rs::digest::{Context, SHA256};
@@ -10,11 +11,32 @@ use nameplate_policy::Digest;
 /// Longest line that is searched, in bytes: the work grows with its square.
 const MAX_BYTES: usize = 8 << 10;
 
+/// Longest line that is put together from two halves: one byte is tried only.
+const MAX_SPLIT_BYTES: usize = 1 << 20;
+
+/// Most beginnings of a line that are looked at within one.
+const MAX_BEGINNINGS: usize = 16;
+
+/// How many more lines are searched. Whoever damages each line of a log is told
+/// where, and does not keep its reader busy for days.
+#[derive(Debug)]
+pub(crate) struct Searches(u32);
+
+impl Searches {
+    /// Those of one reader.
+    pub(crate) const ALL: Self = Self(16);
+
+    fn one(&mut self) -> Option<()> {
+        self.0 = self.0.checked_sub(1)?;
+        Some(())
+    }
+}
+
 /// What every line has behind its hash.
 const NEXT: &[u8] = br#"{"hash":"sha256:"#;
 
 /// The byte of `line` that was changed, and what it was.
-pub(crate) fn changed_byte(line: &[u8]) -> Option<(usize, u8)> {
+pub(crate) fn changed_byte(line: &[u8], searches: &mut Searches) -> Option<(usize, u8)> {
     if line.len() > MAX_BYTES {
         return None;
     }
@@ -29,6 +51,7 @@ pub(crate) fn changed_byte(line: &[u8]) -> Option<(usize, u8)> {
         Some(one) => Some(one),
         None if begin == BEGIN && end == END_OF_HASH => {
             let stated = std::str::from_utf8(digest).ok()?.parse().ok()?;
+            searches.one()?;
             let (at, was) = changed_in(body, stated)?;
             Some((before.len() + at, was))
         }
@@ -78,19 +101,25 @@ fn tried(body: &[u8], stated: Digest, may: impl Fn(u8, u8) -> bool) -> Option<(u
 /// Where `line` is a whole line whose end was changed to something else, with
 /// the next line, the beginning of one or nothing behind it.
 pub(crate) fn lost_line_end(line: &[u8]) -> Option<usize> {
-    let begins_a_line = |rest: &[u8]| rest.iter().zip(NEXT).all(|(is, next)| is == next);
     (0..line.len())
         .filter(|end| line.get(end + 1..).is_some_and(begins_a_line))
+        .take(MAX_BEGINNINGS)
         .find(|end| line.get(..*end).is_some_and(holds))
 }
 
 /// Where `line` and `next` are one line, a byte of which was changed to a
 /// line end: the whole line, and what the byte was.
-pub(crate) fn split_line(line: &[u8], next: &[u8]) -> Option<(Vec<u8>, u8)> {
+pub(crate) fn split_line(
+    line: &[u8],
+    next: &[u8],
+    searches: &mut Searches,
+) -> Option<(Vec<u8>, u8)> {
     let next = next.strip_suffix(b"\n")?;
-    if line.len() + next.len() > MAX_BYTES {
+    // A line of its own is nobody's second half.
+    if !begins_a_line(line) || next.starts_with(NEXT) || line.len() + next.len() > MAX_SPLIT_BYTES {
         return None;
     }
+    searches.one()?;
     let mut whole = line.to_vec();
     whole.push(b'\n');
     whole.extend_from_slice(next);
@@ -98,6 +127,11 @@ pub(crate) fn split_line(line: &[u8], next: &[u8]) -> Option<(Vec<u8>, u8)> {
         *whole.get_mut(line.len())? = was;
         holds(&whole).then(|| (whole.clone(), was))
     })
+}
+
+/// Whether a line may begin so.
+fn begins_a_line(bytes: &[u8]) -> bool {
+    bytes.iter().zip(NEXT).all(|(is, next)| is == next)
 }
 
 fn holds(line: &[u8]) -> bool {

@@ -21,11 +21,22 @@ const MAX_KEY_BYTES: usize = 16 << 10;
 
 /// A log that is being written; cheap to clone.
 ///
-/// There is one for each directory: opening it again gives the same one, with
-/// the options given last. The last clone that is dropped writes what waits,
-/// and ends.
+/// There is one for each directory: opening it again gives the same one, which
+/// is written as it was until [`DecisionLog::apply`]. The last that is dropped
+/// writes what waits, and ends.
 #[derive(Clone)]
-pub struct DecisionLog(Arc<Handle>);
+pub struct DecisionLog {
+    handle: Arc<Handle>,
+    /// What this one was opened with.
+    wanted: Arc<Settings>,
+}
+
+/// How a log is written, and what signs its checkpoints.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) options: Arc<Options>,
+    pub(crate) key: Option<SigningKey>,
+}
 
 struct Handle {
     shared: Arc<Shared>,
@@ -36,20 +47,20 @@ struct Handle {
 pub(crate) struct Shared {
     pub(crate) queue: Queue,
     pub(crate) status: Counters,
-    options: Mutex<Arc<Options>>,
+    settings: Mutex<Arc<Settings>>,
 }
 
 impl Shared {
-    pub(crate) fn new(options: Options) -> Self {
+    pub(crate) fn new(settings: Arc<Settings>) -> Self {
         Self {
             queue: Queue::default(),
             status: Counters::default(),
-            options: Mutex::new(Arc::new(options)),
+            settings: Mutex::new(settings),
         }
     }
 
-    pub(crate) fn options(&self) -> Arc<Options> {
-        Arc::clone(&self.options.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -58,35 +69,35 @@ static OPEN: Mutex<Vec<(PathBuf, Weak<Handle>)>> = Mutex::new(Vec::new());
 
 impl DecisionLog {
     /// Opens the log in a directory, mends its end if it is torn, and begins
-    /// to write; or gives the log that this process has open there, and has
-    /// it written by these options from now on.
+    /// to write; or gives the log that this process has open there, which goes
+    /// on as it is until [`DecisionLog::apply`]: a configuration that is only
+    /// tried changes nothing.
     ///
     /// # Errors
     /// [`OpenError`]; nothing is written then.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let key = signing_key(options.checkpoints.key.as_deref())?;
+        let wanted = Arc::new(Settings {
+            key: signing_key(options.checkpoints.key.as_deref())?,
+            options: Arc::new(options),
+        });
+        let options = &wanted.options;
         let mut open = open_logs();
         open.retain(|(_, log)| log.strong_count() > 0);
         let directory = std::path::absolute(&options.directory);
         let directory = directory.unwrap_or_else(|_| options.directory.clone());
         let known = open.iter().find(|(path, _)| *path == directory);
         if let Some(handle) = known.and_then(|(_, log)| log.upgrade()) {
-            *handle
-                .shared
-                .options
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Arc::new(options);
-            return Ok(Self(handle));
+            return Ok(Self { handle, wanted });
         }
         let lock = opening::lock(&options.directory)?;
         let end = opening::end(&options.directory)?;
-        let shared = Arc::new(Shared::new(options));
-        let options = shared.options();
-        let writer = Writer::begin(Arc::clone(&shared), Arc::clone(&options), lock, key, end)
-            .map_err(|source| OpenError::Unwritable {
+        let shared = Arc::new(Shared::new(Arc::clone(&wanted)));
+        let writer = Writer::begin(Arc::clone(&shared), lock, end).map_err(|source| {
+            OpenError::Unwritable {
                 path: options.directory.clone(),
                 source,
-            })?;
+            }
+        })?;
         let writer = thread::Builder::new()
             .name("nameplate-log".to_owned())
             .spawn(move || writer.run())
@@ -96,7 +107,14 @@ impl DecisionLog {
             writer: Mutex::new(Some(writer)),
         });
         open.push((directory, Arc::downgrade(&handle)));
-        Ok(Self(handle))
+        Ok(Self { handle, wanted })
+    }
+
+    /// Has the log written by the options and the key that this one was opened
+    /// with, from the next batch on.
+    pub fn apply(&self) {
+        let settings = &self.handle.shared.settings;
+        *settings.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&self.wanted);
     }
 
     /// Records how an attestation ended. With [`Flush::Each`] it is on the
@@ -105,8 +123,8 @@ impl DecisionLog {
     /// # Errors
     /// [`Unrecorded`], where the options say to refuse what cannot be recorded.
     pub fn record(&self, entry: Entry) -> Result<(), Unrecorded> {
-        let shared = &self.0.shared;
-        let options = shared.options();
+        let shared = &self.handle.shared;
+        let options = self.options();
         let recorded = shared.take(entry, &options);
         match options.on_error {
             OnError::Refuse => recorded,
@@ -127,13 +145,13 @@ impl DecisionLog {
 
     /// How it goes.
     pub fn status(&self) -> Status {
-        let shared = &self.0.shared;
+        let shared = &self.handle.shared;
         shared.status.status(shared.queue.len())
     }
 
     /// How it is written.
     pub fn options(&self) -> Arc<Options> {
-        self.0.shared.options()
+        Arc::clone(&self.handle.shared.settings().options)
     }
 }
 
@@ -156,9 +174,19 @@ impl Shared {
                 waiting: options.queue,
             });
         }
-        match receipt {
-            Some(receipt) if !receipt.wait(DISK_PATIENCE) => Err(Unrecorded::Unwritable),
-            Some(_) | None => Ok(()),
+        let Some(receipt) = receipt else {
+            return Ok(());
+        };
+        let written = receipt.wait(DISK_PATIENCE)
+            || match options.on_error {
+                // Not given now, so it should not be written either.
+                OnError::Refuse => receipt.abandon(),
+                OnError::Drop => false,
+            };
+        if written {
+            Ok(())
+        } else {
+            Err(Unrecorded::Unwritable)
         }
     }
 }

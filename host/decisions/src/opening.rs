@@ -2,8 +2,10 @@
 //!
 //! A process that was killed leaves a line half written. What was torn off is
 //! kept beside the segments, and the log says so; nothing before it is
-//! touched. An end with good lines *behind* the bad one was not torn, it was
-//! changed: then the log is left as it is, for somebody to look at.
+//! touched. Torn is what has no line end, up to the end of the file: half a
+//! line, and the zeros that a power cut may leave behind it. A line that has
+//! its end and does not hold was not torn, it was changed: then the log is
+//! left as it is, for somebody to look at.
 
 use crate::chain::Head;
 use crate::fault::{LineFault, Place, ReadError};
@@ -171,16 +173,10 @@ impl Scan {
             bytes: 0,
             begun: None,
         };
-        let mut bad: Option<(Place, Box<LineFault>)> = None;
-        let damaged = |(place, fault)| OpenError::Damaged {
-            directory: directory.to_owned(),
-            place,
-            fault,
-        };
         let mut reader = Reader::open(path).map_err(OpenError::Unreadable)?;
         while let Some(line) = reader.next() {
-            match (line, bad.take()) {
-                (Ok(line), None) => {
+            match line {
+                Ok(line) => {
                     scan.head = Head {
                         sequence: line.sequence,
                         hash: line.hash,
@@ -190,20 +186,15 @@ impl Scan {
                         scan.begun = Some((header, line.time));
                     }
                 }
-                // A good line behind a bad one: that is not how an end tears.
-                (Ok(_), Some(bad)) => return Err(damaged(bad)),
-                (Err(ReadError::Broken { place, fault }), before) => {
-                    if !matches!(
-                        *fault,
-                        LineFault::Torn { .. }
-                            | LineFault::Malformed(_)
-                            | LineFault::Changed { .. }
-                    ) {
-                        return Err(damaged((place, fault)));
-                    }
-                    bad = before.or(Some((place, fault)));
+                Err(error) if error.is_torn() => break,
+                Err(ReadError::Broken { place, fault }) => {
+                    return Err(OpenError::Damaged {
+                        directory: directory.to_owned(),
+                        place,
+                        fault,
+                    });
                 }
-                (Err(error @ (ReadError::Unreadable { .. } | ReadError::Empty { .. })), _) => {
+                Err(error @ (ReadError::Unreadable { .. } | ReadError::Empty { .. })) => {
                     return Err(OpenError::Unreadable(error));
                 }
             }

@@ -13,7 +13,7 @@ pub struct Options {
     pub flush: Flush,
     /// What happens to an attestation that cannot be recorded.
     pub on_error: OnError,
-    /// Most decisions that wait to be written.
+    /// Most decisions in memory, waiting to be written or being written.
     pub queue: usize,
     /// Size from which a segment is followed by another, in bytes.
     pub segment_bytes: u64,

@@ -29,25 +29,55 @@ pub(crate) struct Waiting {
 /// Whether an entry is on the disk.
 #[derive(Debug, Default)]
 pub(crate) struct Receipt {
-    written: Mutex<Option<bool>>,
+    state: Mutex<Signed>,
     signed: Condvar,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Signed {
+    #[default]
+    NotYet,
+    Written,
+    Failed,
+    /// Nobody waits for it any more.
+    Abandoned,
 }
 
 impl Receipt {
     pub(crate) fn sign(&self, written: bool) {
-        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(written);
+        *self.state() = if written {
+            Signed::Written
+        } else {
+            Signed::Failed
+        };
         self.signed.notify_all();
     }
 
     /// Waits for the writer, at most `patience`: false where it failed or does
     /// not come.
     pub(crate) fn wait(&self, patience: Duration) -> bool {
-        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let (written, _) = self
+        let (state, _) = self
             .signed
-            .wait_timeout_while(written, patience, |written| written.is_none())
+            .wait_timeout_while(self.state(), patience, |state| *state == Signed::NotYet)
             .unwrap_or_else(PoisonError::into_inner);
-        *written == Some(true)
+        *state == Signed::Written
+    }
+
+    /// Says that nobody waits any more; whether it was written after all.
+    pub(crate) fn abandon(&self) -> bool {
+        let mut state = self.state();
+        if *state == Signed::NotYet {
+            *state = Signed::Abandoned;
+        }
+        *state == Signed::Written
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        *self.state() == Signed::Abandoned
+    }
+
+    fn state(&self) -> MutexGuard<'_, Signed> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -61,6 +91,9 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct List {
     waiting: Vec<Waiting>,
+    /// Entries that the writer has taken and not yet written: they are in
+    /// memory as well as the others.
+    taken: usize,
     lost: Lost,
     urgent: bool,
     closing: bool,
@@ -96,7 +129,7 @@ impl Queue {
     pub(crate) fn add(&self, waiting: Waiting, most: usize) -> bool {
         let urgent = waiting.receipt.is_some();
         let mut list = self.list();
-        if list.waiting.len() >= most || list.closing {
+        if list.waiting.len().saturating_add(list.taken) >= most || list.closing {
             list.lost.queue_full = list.lost.queue_full.saturating_add(1);
             return false;
         }
@@ -109,6 +142,12 @@ impl Queue {
             self.changed.notify_one();
         }
         true
+    }
+
+    /// Says that `count` of the entries that were taken are not held any more.
+    pub(crate) fn let_go(&self, count: usize) {
+        let mut list = self.list();
+        list.taken = list.taken.saturating_sub(count);
     }
 
     /// Counts a decision that will not be written.
@@ -135,6 +174,7 @@ impl Queue {
             .unwrap_or_else(PoisonError::into_inner);
         if room {
             list.urgent = false;
+            list.taken = list.taken.saturating_add(list.waiting.len());
         }
         Taken {
             waiting: if room {
@@ -153,9 +193,10 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Entries that wait.
+    /// Entries that wait, taken or not.
     pub(crate) fn len(&self) -> usize {
-        self.list().waiting.len()
+        let list = self.list();
+        list.waiting.len().saturating_add(list.taken)
     }
 
     fn list(&self) -> MutexGuard<'_, List> {

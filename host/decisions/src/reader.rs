@@ -2,12 +2,14 @@
 //!
 //! Memory stays flat however long a log is: one line, and the ways of naming
 //! of one segment. What is wrong with a line comes out as an error in its
-//! place, and reading goes on behind it.
+//! place, and reading goes on behind it. Only a last line that is half written
+//! ends it: its other half may be there by the next look, and alone it would
+//! read as damage.
 
 use crate::chain::{Frame, Members};
 use crate::fault::{LineFault, Place, ReadError};
 use crate::line::{Decision, Event, FORMAT, NamingRecord, SegmentHeader};
-use crate::locate;
+use crate::locate::{self, Searches};
 use crate::segment;
 use nameplate_policy::Digest;
 use std::collections::HashMap;
@@ -60,12 +62,26 @@ pub struct Reader {
     current: Option<Segment>,
     /// Every hash that the next line may follow; empty where any will do.
     heads: Vec<Digest>,
-    /// The next line's number, where it can be said.
+    /// The least number of the next line, where it can be said.
     expected: Option<u64>,
+    /// Pieces before it of which nobody can say whether they were lines.
+    pieces: u64,
+    searches: Searches,
     log: Option<String>,
     bytes: u64,
     /// Bytes of the segments that are read to their end.
     behind: u64,
+}
+
+/// What stands at the end of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// A line end.
+    There,
+    /// Nothing: the file ends here.
+    Missing,
+    /// More of the line, which is not read.
+    OutOfSight,
 }
 
 #[derive(Debug)]
@@ -112,6 +128,8 @@ impl Reader {
             current: None,
             heads: Vec::new(),
             expected: None,
+            pieces: 0,
+            searches: Searches::ALL,
             log: None,
             bytes,
             behind: 0,
@@ -144,8 +162,8 @@ impl Reader {
         })
     }
 
-    /// The next line's bytes without their end, and where it is; whether it has an end.
-    fn next_bytes(&mut self) -> Result<Option<(Vec<u8>, Place, bool)>, ReadError> {
+    /// The next line's bytes without their end, and where it is; what stands at its end.
+    fn next_bytes(&mut self) -> Result<Option<(Vec<u8>, Place, End)>, ReadError> {
         loop {
             let segment = match &mut self.current {
                 Some(segment) => segment,
@@ -178,8 +196,12 @@ impl Reader {
         &mut self,
         line: Vec<u8>,
         place: &Place,
-        ended: bool,
+        end: End,
     ) -> Result<(LineFault, Option<Vec<u8>>), ReadError> {
+        if end == End::OutOfSight {
+            let text = format!("it is longer than {MAX_LINE_BYTES} bytes");
+            return Ok((LineFault::Malformed(text), None));
+        }
         if let Some(at) = locate::lost_line_end(&line) {
             let (line, rest) = line.split_at(at);
             let (is, next) = rest.split_first().unwrap_or((&b'\n', &[]));
@@ -192,7 +214,7 @@ impl Reader {
                 && !next.is_empty()
             {
                 let mut next = next.to_vec();
-                if ended {
+                if end == End::There {
                     next.push(b'\n');
                 }
                 segment.offset -= length(&next);
@@ -200,7 +222,7 @@ impl Reader {
             }
             return Ok((fault, Some(line.to_vec())));
         }
-        if !ended {
+        if end == End::Missing {
             let bytes = length(&line);
             // A whole line without its end is torn, too, where the log ends.
             let fault = if self.segments.len() == 0 {
@@ -215,7 +237,7 @@ impl Reader {
                 Some(next) => next,
                 None => segment.read_line()?,
             };
-            if let Some((whole, was)) = locate::split_line(&line, &next) {
+            if let Some((whole, was)) = locate::split_line(&line, &next, &mut self.searches) {
                 segment.offset += length(&next);
                 let offset = place.offset + line.len() as u64;
                 let is = b'\n';
@@ -223,7 +245,7 @@ impl Reader {
             }
             segment.ahead = (!next.is_empty()).then_some(next);
         }
-        if let Some((at, was)) = locate::changed_byte(&line) {
+        if let Some((at, was)) = locate::changed_byte(&line, &mut self.searches) {
             // The costly question last.
             let mut line = line;
             let is = std::mem::replace(line.get_mut(at).unwrap_or(&mut 0), was);
@@ -249,6 +271,8 @@ impl Reader {
         };
         let (sequence, previous, time) = (members.sequence, members.previous, members.time);
         let expected = self.expected.replace(sequence.saturating_add(1));
+        let pieces = std::mem::take(&mut self.pieces);
+        let expected = expected.map(|least| (least, least.saturating_add(pieces)));
         let heads = std::mem::replace(&mut self.heads, vec![hash]);
         let chained = unchained(expected, sequence, &heads, previous);
         // Taken in even where it is out of place: later lines refer to it.
@@ -265,6 +289,14 @@ impl Reader {
                 hash,
                 event,
             }),
+        }
+    }
+
+    /// Nothing more comes out.
+    fn finish(&mut self) {
+        self.segments = Vec::new().into_iter();
+        if let Some(segment) = self.current.take() {
+            self.behind += segment.offset;
         }
     }
 
@@ -332,25 +364,31 @@ impl Iterator for Reader {
     type Item = Result<Line, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (line, place, ended) = match self.next_bytes() {
+        let (line, place, end) = match self.next_bytes() {
             Ok(next) => next?,
             Err(error) => {
                 // What cannot be read is not read again.
-                self.segments = Vec::new().into_iter();
-                self.current = None;
+                self.finish();
                 return Some(Err(error));
             }
         };
-        let unexplained = Frame::of(&line).filter(|_whole| ended);
+        let unexplained = Frame::of(&line).filter(|_whole| end == End::There);
         if let Some(frame) = unexplained
             && frame.holds()
         {
             return Some(self.follow(&line, frame.stated, place));
         }
-        let (fault, restored) = match self.explain(line, &place, ended) {
+        let (fault, restored) = match self.explain(line, &place, end) {
             Ok(explained) => explained,
-            Err(error) => return Some(Err(error)),
+            Err(error) => {
+                self.finish();
+                return Some(Err(error));
+            }
         };
+        if matches!(fault, LineFault::Torn { .. }) {
+            self.finish();
+            return Some(Err(broken(place, fault)));
+        }
         match restored
             .as_deref()
             .and_then(|line| Some((line, Frame::of(line)?)))
@@ -368,11 +406,14 @@ impl Iterator for Reader {
                 self.heads = unexplained
                     .map(|Frame { stated, found }| vec![stated, found])
                     .unwrap_or_default();
-                // Of a line without an end nobody can say how many it was.
-                self.expected = self
-                    .expected
-                    .filter(|_known| ended)
-                    .map(|expected| expected.saturating_add(1));
+                // Of a line without an end nobody can say how many it was; one
+                // without a frame may be the second half of the one before.
+                self.expected = self.expected.filter(|_known| end == End::There);
+                if unexplained.is_some() {
+                    self.expected = self.expected.map(|expected| expected.saturating_add(1));
+                } else {
+                    self.pieces = self.pieces.saturating_add(1);
+                }
             }
         }
         Some(Err(broken(place, fault)))
@@ -440,27 +481,27 @@ impl Segment {
     }
 }
 
-/// Whether a line follows the one before it.
+/// Whether a line follows the one before it, its number being within `expected`.
 fn unchained(
-    expected: Option<u64>,
+    expected: Option<(u64, u64)>,
     sequence: u64,
     heads: &[Digest],
     previous: Digest,
 ) -> Result<(), LineFault> {
-    if let Some(expected) = expected
-        && sequence != expected
-    {
-        return Err(if sequence > expected {
-            LineFault::Missing {
-                first: expected,
+    match expected {
+        Some((_, most)) if sequence > most => {
+            return Err(LineFault::Missing {
+                first: most,
                 last: sequence - 1,
-            }
-        } else {
-            LineFault::OutOfOrder {
+            });
+        }
+        Some((least, _)) if sequence < least => {
+            return Err(LineFault::OutOfOrder {
                 found: sequence,
-                expected,
-            }
-        });
+                expected: least,
+            });
+        }
+        Some(_) | None => {}
     }
     match heads {
         [] => Ok(()),
@@ -529,10 +570,14 @@ fn length(line: &[u8]) -> u64 {
     line.len() as u64
 }
 
-fn split_end(mut line: Vec<u8>, place: Place) -> (Vec<u8>, Place, bool) {
-    let ended = line.last() == Some(&b'\n');
-    if ended {
+fn split_end(mut line: Vec<u8>, place: Place) -> (Vec<u8>, Place, End) {
+    let end = match line.last() {
+        Some(b'\n') => End::There,
+        Some(_) | None if line.len() >= MAX_LINE_BYTES => End::OutOfSight,
+        Some(_) | None => End::Missing,
+    };
+    if end == End::There {
         line.pop();
     }
-    (line, place, ended)
+    (line, place, end)
 }

@@ -3,7 +3,12 @@
 //! A redacted fact stays in its place without its value: an empty text, 0, an
 //! empty list. Facts that were proven never have those, and each decision
 //! names what it leaves out, so nobody can take one for the other.
+//!
+//! A fact may stand in a decision twice. The cluster beside the facts goes with
+//! the one in them, and the failure in words goes with any: it may hold each.
+//! What the policy said stays as it said it.
 
+use crate::line::Decision;
 use nameplate_policy::Facts;
 use std::fmt;
 use std::str::FromStr;
@@ -61,6 +66,12 @@ const FACTS: [&str; 48] = [
     "/subject/certificate/requester/node/labels",
 ];
 
+/// The cluster, of either kind of subject.
+const CLUSTERS: [&str; 2] = [
+    "/subject/service_account/cluster",
+    "/subject/certificate/cluster",
+];
+
 /// A fact that is left out of a log, by its JSON Pointer (RFC 6901) in the
 /// facts, such as `/subject/service_account/token_sha256`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,14 +107,40 @@ impl FromStr for RedactedFact {
     }
 }
 
-/// `facts` without the values of `left_out`, and which of those were there.
+/// Leaves `left_out` out of a decision. It may have been left out already:
+/// what could not be written is tried again.
 ///
 /// # Errors
 /// What serde says of facts that are no JSON; none are.
-pub(crate) fn redact(
-    facts: &Facts,
-    left_out: &[RedactedFact],
-) -> serde_json::Result<(Facts, Vec<String>)> {
+pub(crate) fn redact(decision: &mut Decision, left_out: &[RedactedFact]) -> serde_json::Result<()> {
+    if left_out.is_empty() {
+        return Ok(());
+    }
+    let cluster = if let Some(facts) = &decision.facts {
+        let (facts, redacted) = without(facts, left_out)?;
+        decision.facts = Some(facts);
+        for fact in redacted {
+            if !decision.redacted.contains(&fact) {
+                decision.redacted.push(fact);
+            }
+        }
+        let redacted = &decision.redacted;
+        redacted
+            .iter()
+            .any(|fact| CLUSTERS.contains(&fact.as_str()))
+    } else {
+        // Nothing was proven: it is the cluster that the peer said.
+        left_out.iter().any(|fact| CLUSTERS.contains(&fact.0))
+    };
+    if cluster {
+        decision.cluster = None;
+    }
+    decision.detail = None;
+    Ok(())
+}
+
+/// `facts` without the values of `left_out`, and which of those were there.
+fn without(facts: &Facts, left_out: &[RedactedFact]) -> serde_json::Result<(Facts, Vec<String>)> {
     let mut value = serde_json::to_value(facts)?;
     let mut redacted = Vec::new();
     for fact in left_out {
@@ -143,7 +180,7 @@ mod tests {
                 .iter()
                 .map(|pointer| pointer.parse().unwrap())
                 .collect();
-            let (left, redacted) = redact(&facts, &all).unwrap();
+            let (left, redacted) = without(&facts, &all).unwrap();
             let text = serde_json::to_string(&left).unwrap();
             assert!(!text.contains(r#""x""#), "{text}");
             let there = serde_json::to_value(&facts).unwrap();

@@ -13,13 +13,14 @@ pub struct Status {
     pub recorded: u64,
     /// Decisions that were made since then and are not recorded.
     pub lost: u64,
-    /// Decisions that wait to be written.
+    /// Decisions that wait to be written or are being written.
     pub waiting: usize,
     /// Why the last attempt to write failed, if it did.
     pub error: Option<String>,
     /// Checkpoints taken since the process began.
     pub checkpoints: u64,
-    /// Why the last checkpoint could not be written to its own file, if so.
+    /// Why the last checkpoint could not be written to its own file, if so; or
+    /// that this file takes them too slowly.
     pub checkpoint_error: Option<String>,
 }
 
@@ -58,10 +59,14 @@ impl Counters {
         self.failing.store(failing, Relaxed);
     }
 
-    /// Takes note of a checkpoint, and whether it was kept elsewhere.
-    pub(crate) fn checkpointed(&self, kept: &io::Result<()>) {
+    /// Counts a checkpoint.
+    pub(crate) fn checkpointed(&self) {
         self.checkpoints.fetch_add(1, Relaxed);
-        put(&self.checkpoint_error, kept);
+    }
+
+    /// Takes note of whether a checkpoint was kept elsewhere.
+    pub(crate) fn kept(&self, outcome: &io::Result<()>) {
+        put(&self.checkpoint_error, outcome);
     }
 
     pub(crate) fn status(&self, waiting: usize) -> Status {

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 mod damage;
 mod killed;
 mod opening;
+mod reading;
 mod writing;
 
 const FACTS: &str = r#"{"trust_domain":"example.org","attestor":"k8s_sat","attested_at":1800000000,"attestation_id":"3d9c2f0e-6a41-4b7c-9f25-1c8e7a5b4d30","subject":{"service_account":{"cluster":"production","namespace":"spire","name":"spire-agent","token_sha256":"abab"}}}"#;
@@ -102,6 +103,23 @@ fn write(options: Options, count: u64) {
     for number in 1..=count {
         log.record(entry(number, &naming)).unwrap();
     }
+}
+
+/// Writes a log whose last line is a decision of 20 KiB.
+fn write_long(directory: &Path) {
+    write(options(directory), 1);
+    let mut long = entry(2, &naming());
+    long.decision.detail = Some("detail ".repeat(3_000));
+    let log = DecisionLog::open(options(directory)).unwrap();
+    log.record(long).unwrap();
+    drop(log);
+    // Without the checkpoint that it ends with.
+    let segment = segments(directory).remove(0);
+    let bytes = fs::read(&segment).unwrap();
+    let checkpoint = bytes[..bytes.len() - 1]
+        .iter()
+        .rposition(|byte| *byte == b'\n');
+    fs::write(&segment, &bytes[..=checkpoint.unwrap()]).unwrap();
 }
 
 pub(crate) fn verify(path: &Path) -> Verification {

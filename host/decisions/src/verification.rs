@@ -1,4 +1,8 @@
 //! Whether a whole log is what was written, and what it says of itself.
+//!
+//! Checkpoints that were kept elsewhere may be of several logs, in any order,
+//! and more than fit into memory: those of this log are held some at a time,
+//! and the log is read again for the rest.
 
 use crate::checkpoint::{Checkpoint, SignatureError, VerifyingKey};
 use crate::fault::{Place, ReadError};
@@ -6,10 +10,14 @@ use crate::line::Event;
 use crate::reader::{Line, Reader};
 use nameplate_policy::Digest;
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 use std::path::Path;
 
 /// Most faults that are listed; more are counted.
 const MAX_LISTED: usize = 100;
+
+/// Most kept checkpoints that are held at once.
+const MAX_HELD: usize = 1 << 18;
 
 /// What was found in a log.
 #[derive(Debug, Default)]
@@ -41,6 +49,8 @@ pub struct Verification {
     pub kept: u64,
     /// Checkpoints kept elsewhere of lines from before the first.
     pub kept_before: u64,
+    /// Checkpoints kept elsewhere that are of other logs.
+    pub kept_foreign: u64,
     /// Whether what is wrong is before the first line that holds.
     begins_broken: bool,
     /// What is wrong, in the order of the log; at most 100 of them.
@@ -89,12 +99,13 @@ pub enum VerifyFault {
         /// Why.
         error: SignatureError,
     },
-    /// A checkpoint kept elsewhere is of another log.
-    #[error("the kept checkpoint of line {sequence} is of the log `{}`", log.escape_debug())]
+    /// Every checkpoint kept elsewhere is of another log: either these are not
+    /// its own, or the log is not the one that they were taken of.
+    #[error("none of the {kept} kept checkpoints is of this log; the first is of the log `{}`", log.escape_debug())]
     KeptForeign {
-        /// The line that it is of.
-        sequence: u64,
-        /// The log that it is of.
+        /// How many there are.
+        kept: u64,
+        /// The log that the first is of.
         log: String,
     },
     /// The log has another line than a checkpoint kept elsewhere says: it was
@@ -125,18 +136,40 @@ pub enum VerifyFault {
 impl Verification {
     /// Reads the log at `path` from end to end, against the checkpoints that
     /// were `kept` elsewhere and, where there is one, the key that has to have
-    /// signed all of them. `progress` is told how many bytes are read, of how many.
+    /// signed all of them that are of this log. `progress` is told how many
+    /// bytes are read, of how many.
     ///
     /// # Errors
     /// [`ReadError`] when there is no log; what is wrong with one is in the result.
     pub fn of(
         path: &Path,
-        kept: Vec<Checkpoint>,
+        kept: impl IntoIterator<Item = Checkpoint>,
+        key: Option<&VerifyingKey>,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<Self, ReadError> {
+        Self::holding(MAX_HELD, path, kept, key, progress)
+    }
+
+    /// The same, with at most so many kept checkpoints in memory.
+    fn holding(
+        most: usize,
+        path: &Path,
+        kept: impl IntoIterator<Item = Checkpoint>,
         key: Option<&VerifyingKey>,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Self, ReadError> {
+        let whole = path.is_dir();
         let mut verification = Self::default();
-        let mut kept = verification.kept_by_line(kept, key);
+        let mut kept = Kept {
+            all: kept.into_iter().peekable(),
+            log: None,
+            own: 0,
+            first_foreign: None,
+        };
+        if kept.all.peek().is_some() {
+            kept.log = log_of(path)?;
+        }
+        let mut held = verification.hold(&mut kept, most, key);
         let mut begins: Option<Place> = None;
         let mut before: Option<(u64, Digest)> = None;
         let mut reader = Reader::open(path)?;
@@ -146,7 +179,7 @@ impl Verification {
             match line {
                 Ok(line) => {
                     begins.get_or_insert_with(|| line.place.clone());
-                    verification.line(&line, before, key, &mut kept);
+                    verification.line(&line, before, key, &mut held);
                     before = Some((line.sequence, line.hash));
                 }
                 Err(ReadError::Broken {
@@ -160,7 +193,26 @@ impl Verification {
                 }
             }
         }
-        verification.ends(begins, kept, path.is_dir());
+        verification.ends(begins, whole);
+        verification.unmatched(held, whole);
+        while kept.all.peek().is_some() {
+            let mut held = verification.hold(&mut kept, most, key);
+            let mut reader = Reader::open(path)?;
+            while let Some(line) = reader.next() {
+                progress(reader.bytes_read(), reader.bytes());
+                // What is wrong with a line has been told.
+                if let Ok(line) = line {
+                    verification.compare(&line, &mut held);
+                }
+            }
+            verification.unmatched(held, whole);
+        }
+        if let (0, Some(log)) = (kept.own, kept.first_foreign) {
+            verification.fault(VerifyFault::KeptForeign {
+                kept: verification.kept_foreign,
+                log,
+            });
+        }
         Ok(verification)
     }
 
@@ -176,21 +228,34 @@ impl Verification {
         }
     }
 
-    /// The kept checkpoints that are believed, by the line that they are of.
-    fn kept_by_line(
+    /// Takes the next kept checkpoints of this log that are believed.
+    fn hold<I: Iterator<Item = Checkpoint>>(
         &mut self,
-        kept: Vec<Checkpoint>,
+        kept: &mut Kept<I>,
+        most: usize,
         key: Option<&VerifyingKey>,
-    ) -> BTreeMap<u64, Checkpoint> {
-        let mut by_line = BTreeMap::new();
-        for checkpoint in kept {
+    ) -> Held {
+        let mut held = Held::new();
+        let mut count = 0;
+        while count < most
+            && let Some(checkpoint) = kept.all.next()
+        {
             let sequence = checkpoint.sequence;
+            if kept.log.as_ref().is_some_and(|log| *log != checkpoint.log) {
+                self.kept_foreign += 1;
+                kept.first_foreign.get_or_insert(checkpoint.log);
+                continue;
+            }
+            kept.own += 1;
             match key.map_or(Ok(()), |key| checkpoint.verify(key)) {
-                Ok(()) => drop(by_line.insert(sequence, checkpoint)),
+                Ok(()) => {
+                    count += 1;
+                    held.entry(sequence).or_default().push(checkpoint.head);
+                }
                 Err(error) => self.fault(VerifyFault::KeptSignature { sequence, error }),
             }
         }
-        by_line
+        held
     }
 
     fn line(
@@ -198,7 +263,7 @@ impl Verification {
         line: &Line,
         before: Option<(u64, Digest)>,
         key: Option<&VerifyingKey>,
-        kept: &mut BTreeMap<u64, Checkpoint>,
+        held: &mut Held,
     ) {
         self.lines += 1;
         self.first.get_or_insert(line.sequence);
@@ -215,9 +280,7 @@ impl Verification {
             Event::Retired(retired) => self.retired_through = retired.through,
             Event::Naming(_) => {}
         }
-        if let Some(checkpoint) = kept.remove(&line.sequence) {
-            self.compare(&checkpoint, line);
-        }
+        self.compare(line, held);
     }
 
     fn checkpoint(
@@ -246,26 +309,24 @@ impl Verification {
         }
     }
 
-    fn compare(&mut self, kept: &Checkpoint, line: &Line) {
-        if self.log.as_ref().is_some_and(|log| *log != kept.log) {
-            return self.fault(VerifyFault::KeptForeign {
-                sequence: kept.sequence,
-                log: kept.log.clone(),
-            });
+    /// Compares a line with the kept checkpoints of it.
+    fn compare(&mut self, line: &Line, held: &mut Held) {
+        for kept in held.remove(&line.sequence).unwrap_or_default() {
+            if kept == line.hash {
+                self.kept += 1;
+            } else {
+                self.fault(VerifyFault::Rewritten {
+                    place: line.place.clone(),
+                    sequence: line.sequence,
+                    found: line.hash,
+                    kept,
+                });
+            }
         }
-        if kept.head != line.hash {
-            return self.fault(VerifyFault::Rewritten {
-                place: line.place.clone(),
-                sequence: kept.sequence,
-                found: line.hash,
-                kept: kept.head,
-            });
-        }
-        self.kept += 1;
     }
 
     /// What can be said only when the whole log was read.
-    fn ends(&mut self, begins: Option<Place>, kept: BTreeMap<u64, Checkpoint>, whole: bool) {
+    fn ends(&mut self, begins: Option<Place>, whole: bool) {
         if let (Some(place), Some(first)) = (begins, self.first)
             && whole
             && !self.begins_broken
@@ -273,18 +334,47 @@ impl Verification {
         {
             self.fault(VerifyFault::BeginningMissing { place, first });
         }
+    }
+
+    /// The same of kept checkpoints whose line is not there.
+    fn unmatched(&mut self, held: Held, whole: bool) {
         let last = self.last.map_or(0, |(last, _)| last);
-        for (line, checkpoint) in kept {
-            if self.log.as_ref().is_some_and(|log| *log != checkpoint.log) {
-                self.fault(VerifyFault::KeptForeign {
-                    sequence: line,
-                    log: checkpoint.log,
-                });
-            } else if line > last && whole {
+        for (line, kept) in held {
+            if line > last && whole {
                 self.fault(VerifyFault::CutOff { last, kept: line });
             } else if self.first.is_some_and(|first| line < first) {
-                self.kept_before += 1;
+                self.kept_before += kept.len() as u64;
             }
         }
     }
 }
+
+/// Checkpoints that were kept elsewhere, as they come.
+struct Kept<I: Iterator<Item = Checkpoint>> {
+    all: Peekable<I>,
+    /// The log that is verified, where it says which it is.
+    log: Option<String>,
+    /// How many were of it so far.
+    own: u64,
+    /// The log that the first of another one is of.
+    first_foreign: Option<String>,
+}
+
+/// Kept checkpoints of this log: what they say of which line.
+type Held = BTreeMap<u64, Vec<Digest>>;
+
+/// Which log it is that is at `path`, by the first segment that says so.
+fn log_of(path: &Path) -> Result<Option<String>, ReadError> {
+    Ok(Reader::open(path)?.find_map(|line| match line.ok()?.event {
+        Event::Segment(header) => Some(header.log),
+        Event::Naming(_)
+        | Event::Decision { .. }
+        | Event::Gap(_)
+        | Event::Checkpoint(_)
+        | Event::Repair(_)
+        | Event::Retired(_) => None,
+    }))
+}
+
+#[cfg(test)]
+mod tests;

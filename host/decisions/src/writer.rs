@@ -5,18 +5,18 @@
 //! is counted as lost, never forgotten.
 
 use crate::chain::Head;
-use crate::checkpoint::{Checkpoint, SigningKey};
-use crate::line::{FORMAT, NamingRecord, Retired, SegmentHeader};
-use crate::log::Shared;
+use crate::checkpoint::Checkpoint;
+use crate::keeper::Keeper;
+use crate::line::{FORMAT, NamingRecord, Outcome, Retired, SegmentHeader};
+use crate::log::{Settings, Shared};
 use crate::opening::{End, create, sync_directory};
 use crate::options::{Flush, Options};
 use crate::queue::{Lost, Taken, Waiting};
 use crate::redaction::redact;
 use crate::segment;
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -31,10 +31,11 @@ const BATCH: usize = 1_024;
 /// The end of a log, and how it is written on.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
-    options: Arc<Options>,
+    settings: Arc<Settings>,
     /// The process's claim on the directory, for as long as it writes.
     _lock: File,
-    key: Option<SigningKey>,
+    /// Who writes checkpoints elsewhere, once there is one to write.
+    keeper: Option<Keeper>,
     log: String,
     segment: Segment,
     head: Head,
@@ -42,6 +43,8 @@ pub(crate) struct Writer {
     waiting: Vec<Waiting>,
     /// Ways of naming that this segment holds.
     namings: Namings,
+    /// Whether what the segment's header says is not so any more.
+    outdated: bool,
     lines_since_checkpoint: u64,
     checkpointed: Instant,
     synced: Instant,
@@ -67,19 +70,15 @@ type Namings = HashMap<usize, (Arc<NamingRecord>, u64)>;
 
 impl Writer {
     /// Goes on at `end`, or begins a log where there is none.
-    pub(crate) fn begin(
-        shared: Arc<Shared>,
-        options: Arc<Options>,
-        lock: File,
-        key: Option<SigningKey>,
-        end: End,
-    ) -> io::Result<Self> {
+    pub(crate) fn begin(shared: Arc<Shared>, lock: File, end: End) -> io::Result<Self> {
+        let settings = shared.settings();
+        let options = &*settings.options;
         let mut head = end.head;
         let (log, last) = match end.segment {
             Some(last) => (last.header.log.clone(), Some(last)),
             None => (Uuid::new_v4().to_string(), None),
         };
-        let header = header(&log, &options);
+        let header = header(&log, options);
         let mut segment = match last {
             Some(last) if last.header == header => Segment {
                 file: last.file,
@@ -90,7 +89,7 @@ impl Writer {
                 listed: true,
             },
             // Other settings are other promises: they begin a segment.
-            Some(_) | None => Segment::begin(&options, &header, &mut head)?,
+            Some(_) | None => Segment::begin(options, &header, &mut head)?,
         };
         segment.list()?;
         if let Some(repair) = &end.repair {
@@ -99,14 +98,15 @@ impl Writer {
         let now = Instant::now();
         Ok(Self {
             shared,
-            options,
+            settings,
             _lock: lock,
-            key,
+            keeper: None,
             log,
             segment,
             head,
             waiting: Vec::new(),
             namings: HashMap::new(),
+            outdated: false,
             lines_since_checkpoint: 0,
             checkpointed: now,
             synced: now,
@@ -125,7 +125,7 @@ impl Writer {
                 closing,
             } = self.shared.queue.take(pause, room);
             self.waiting.extend(waiting);
-            self.adopt_options();
+            self.adopt_settings();
             let outcome = self.write(lost).and_then(|()| self.keep_up(closing));
             self.shared.status.wrote(&outcome, self.head.sequence);
             if closing
@@ -136,27 +136,29 @@ impl Writer {
         }
     }
 
-    /// Options that were given to a log that was open already.
-    fn adopt_options(&mut self) {
-        let options = self.shared.options();
-        if Arc::ptr_eq(&options, &self.options) {
+    /// Settings that were applied to a log that was open already.
+    fn adopt_settings(&mut self) {
+        let settings = self.shared.settings();
+        if Arc::ptr_eq(&settings, &self.settings) {
             return;
         }
-        let promises = header(&self.log, &self.options) != header(&self.log, &options);
-        self.options = options;
-        if promises {
-            // Seen by `keep_up`: the next segment states the new ones.
-            self.segment.begun = SystemTime::UNIX_EPOCH;
-        }
+        let of = |settings: &Settings| header(&self.log, &settings.options);
+        self.outdated |= of(&self.settings) != of(&settings);
+        self.settings = settings;
     }
 
     /// Writes what waits, in batches, and a gap for what was lost.
     fn write(&mut self, mut lost: Lost) -> io::Result<()> {
-        while !self.waiting.is_empty() || lost != Lost::default() {
+        loop {
+            self.withdraw();
+            if self.waiting.is_empty() && lost == Lost::default() {
+                return Ok(());
+            }
+            let begun = if self.outdated { self.rotate() } else { Ok(()) };
             let before = self.head;
             let count = self.waiting.len().min(BATCH);
-            let each = self.options.flush == Flush::Each;
-            let lines = self.lines(count, lost);
+            let each = self.settings.options.flush == Flush::Each;
+            let lines = begun.and_then(|()| self.lines(count, lost));
             let written = lines.and_then(|lines| self.segment.append(&lines, each));
             if let Err(error) = written {
                 self.head = before;
@@ -175,18 +177,38 @@ impl Writer {
                     receipt.sign(true);
                 }
             }
+            self.shared.queue.let_go(count);
             self.shared.status.recorded(count);
             // Between batches too: a long queue is no reason to put it off.
             self.keep_up(false)?;
         }
-        Ok(())
+    }
+
+    /// Takes identities that nobody waits for any more out of the next batch:
+    /// they were refused, for the disk kept those who waited too long.
+    fn withdraw(&mut self) {
+        let refused = |waiting: &mut Waiting| {
+            let receipt = waiting.receipt.as_ref();
+            waiting.entry.decision.outcome == Outcome::Identity
+                && receipt.is_some_and(|receipt| receipt.is_abandoned())
+        };
+        let batch = self.waiting.len().min(BATCH);
+        let count = self.waiting.extract_if(..batch, refused).count();
+        self.lose(count);
+    }
+
+    /// Counts decisions that were taken and will not be written.
+    fn lose(&self, count: usize) {
+        if count > 0 {
+            self.shared.queue.let_go(count);
+            self.shared.queue.lose(count as u64);
+            self.shared.status.lost(count as u64);
+        }
     }
 
     /// Tells those who wait that they wait in vain.
     fn give_up(&mut self) {
-        let count = self.waiting.len() as u64;
-        self.shared.queue.lose(count);
-        self.shared.status.lost(count);
+        self.lose(self.waiting.len());
         for waiting in self.waiting.drain(..) {
             if let Some(receipt) = waiting.receipt {
                 receipt.sign(false);
@@ -212,13 +234,7 @@ impl Writer {
                 };
                 entry.decision.naming = Some(line);
             }
-            if let Some(facts) = &entry.decision.facts
-                && !self.options.redact.is_empty()
-            {
-                let (facts, redacted) = redact(facts, &self.options.redact)?;
-                entry.decision.facts = Some(facts);
-                entry.decision.redacted = redacted;
-            }
+            redact(&mut entry.decision, &self.settings.options.redact)?;
             self.head
                 .seal(entry.time, "decision", &entry.decision, &mut lines)?;
         }
@@ -230,22 +246,22 @@ impl Writer {
 
     /// What is due besides: synchronising, a checkpoint, another segment.
     fn keep_up(&mut self, closing: bool) -> io::Result<()> {
-        let due = match self.options.flush {
+        let due = match self.settings.options.flush {
             Flush::Each | Flush::Os => false,
             Flush::Interval(interval) => self.synced.elapsed() >= interval,
         };
         if self.unsynced && (due || closing) {
             self.sync()?;
         }
-        let checkpoints = &self.options.checkpoints;
+        let checkpoints = &self.settings.options.checkpoints;
         let many = self.lines_since_checkpoint >= checkpoints.lines;
         let long = self.checkpointed.elapsed() >= checkpoints.interval || closing;
         if many || long && self.lines_since_checkpoint > 0 {
             self.checkpoint()?;
         }
         let age = SystemTime::now().duration_since(self.segment.begun);
-        let old = age.is_ok_and(|age| age >= self.options.segment_age);
-        if self.segment.bytes >= self.options.segment_bytes || old {
+        let old = age.is_ok_and(|age| age >= self.settings.options.segment_age);
+        if self.segment.bytes >= self.settings.options.segment_bytes || old || self.outdated {
             self.rotate()?;
         }
         Ok(())
@@ -270,26 +286,42 @@ impl Writer {
             time: now,
             signature: None,
         }
-        .signed(self.key.as_ref());
+        .signed(self.settings.key.as_ref());
         self.tell("checkpoint", &checkpoint)?;
         self.lines_since_checkpoint = 0;
         self.checkpointed = Instant::now();
-        let kept = match &self.options.checkpoints.file {
-            Some(path) => append_line(path, &checkpoint),
-            None => Ok(()),
-        };
+        self.shared.status.checkpointed();
         // Attesting does not depend on where checkpoints are kept.
-        self.shared.status.checkpointed(&kept);
+        match &self.settings.options.checkpoints.file {
+            Some(path) => {
+                let path = path.clone();
+                if let Err(behind) = self.keep(&path, checkpoint) {
+                    self.shared.status.kept(&Err(behind));
+                }
+            }
+            None => self.shared.status.kept(&Ok(())),
+        }
         Ok(())
+    }
+
+    fn keep(&mut self, path: &Path, checkpoint: Checkpoint) -> io::Result<()> {
+        let keeper = match &mut self.keeper {
+            Some(keeper) => keeper,
+            None => self.keeper.insert(Keeper::begin(Arc::clone(&self.shared))?),
+        };
+        keeper.keep(path, checkpoint)
     }
 
     /// Begins another segment, and deletes the oldest where there are too many.
     fn rotate(&mut self) -> io::Result<()> {
+        // Nothing is written to this one again that would do it.
+        self.segment.trim()?;
         self.sync()?;
-        let header = header(&self.log, &self.options);
+        let header = header(&self.log, &self.settings.options);
         let mut head = self.head;
-        self.segment = Segment::begin(&self.options, &header, &mut head)?;
+        self.segment = Segment::begin(&self.settings.options, &header, &mut head)?;
         self.head = head;
+        self.outdated = false;
         self.namings.clear();
         self.unsynced = true;
         // Only now: the new segment has its first line, whatever comes of this.
@@ -298,10 +330,10 @@ impl Writer {
     }
 
     fn retire(&mut self) -> io::Result<()> {
-        let Some(keep) = self.options.keep_segments else {
+        let Some(keep) = self.settings.options.keep_segments else {
             return Ok(());
         };
-        let segments = segment::list(&self.options.directory)?;
+        let segments = segment::list(&self.settings.options.directory)?;
         let Some(count) = segments.len().checked_sub(keep.max(1)) else {
             return Ok(());
         };
@@ -382,13 +414,20 @@ impl Segment {
         Ok(())
     }
 
+    /// Cuts off what is there of lines that do not count.
+    fn trim(&mut self) -> io::Result<()> {
+        if self.ragged {
+            self.file.set_len(self.bytes)?;
+            self.ragged = false;
+        }
+        Ok(())
+    }
+
     /// Writes lines. If it fails, none of them counts, and what is there of
     /// them is cut off before anything else is written.
     fn append(&mut self, lines: &[u8], sync: bool) -> io::Result<()> {
         self.list()?;
-        if self.ragged {
-            self.file.set_len(self.bytes)?;
-        }
+        self.trim()?;
         self.ragged = true;
         self.file.write_all(lines)?;
         if sync {
@@ -409,19 +448,6 @@ fn header(log: &str, options: &Options) -> SegmentHeader {
         flush: options.flush.as_str().to_owned(),
         redact: options.redact.iter().map(ToString::to_string).collect(),
     }
-}
-
-/// Adds a checkpoint to the file that an operator keeps elsewhere.
-fn append_line(path: &Path, checkpoint: &Checkpoint) -> io::Result<()> {
-    let mut line = serde_json::to_vec(checkpoint)?;
-    line.push(b'\n');
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(&line)?;
-    file.sync_data()
 }
 
 #[cfg(test)]

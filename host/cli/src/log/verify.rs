@@ -4,17 +4,19 @@ use super::{Meter, unreadable};
 use crate::failure::{Failure, plural};
 use crate::input;
 use crate::report::{BAD, Exit, GOOD, NOTE, Output, grouped, printable, row};
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use nameplate_attestor::chain;
 use nameplate_attestor::decisions::{
     Checkpoint, LineFault, Place, ReadError, Verification, VerifyFault, VerifyingKey,
 };
 use serde_json::{Value, json};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read as _, Write};
 use std::path::{Path, PathBuf};
 
-/// Most bytes of a file of kept checkpoints.
-const MAX_CHECKPOINT_BYTES: usize = 64 << 20;
+/// Most bytes of a kept checkpoint. The file that they are in grows for as long
+/// as the log does, and is read as a stream.
+const MAX_CHECKPOINT_BYTES: u64 = 4 << 10;
 
 /// Find out whether a log is what was written, and where it is not
 #[derive(Debug, clap::Args)]
@@ -45,21 +47,25 @@ pub(crate) struct Arguments {
 /// # Errors
 /// When there is no log; what is wrong with one is the answer.
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
-    let kept = arguments.checkpoint.as_deref().map(checkpoints);
-    let kept = kept.transpose()?.unwrap_or_default();
+    let kept = arguments.checkpoint.as_deref().map(Kept::open);
+    let mut kept = kept.transpose()?;
     let key = arguments
         .public_key
         .as_deref()
         .map(public_key)
         .transpose()?;
     let mut meter = Meter::start();
-    let found = Verification::of(&arguments.path, kept, key.as_ref(), |done, of| {
+    let checkpoints = kept.iter_mut().flatten();
+    let found = Verification::of(&arguments.path, checkpoints, key.as_ref(), |done, of| {
         meter.at(done, of, |_| {
             format!("{} of {} bytes read", grouped(done), grouped(of))
         });
     })
     .map_err(unreadable)?;
-    output.answer(&document(&found), |out| write(out, &arguments.path, &found))?;
+    let torn = kept.map_or(Ok(0), Kept::torn)?;
+    output.answer(&document(&found, torn), |out| {
+        write(out, &arguments.path, &found, torn)
+    })?;
     Ok(if found.holds() {
         Exit::Done
     } else {
@@ -67,18 +73,101 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     })
 }
 
-fn checkpoints(path: &Path) -> Result<Vec<Checkpoint>, Failure> {
-    let bytes = input::read(path, MAX_CHECKPOINT_BYTES)?;
-    let lines = bytes.split(|byte| *byte == b'\n').enumerate();
-    lines
-        .filter(|(_, line)| !line.is_empty())
-        .map(|(index, line)| {
-            serde_json::from_slice(line).with_context(|| {
-                format!("`{}`: line {} is no checkpoint", path.display(), index + 1)
-            })
+/// Checkpoints that were kept elsewhere, as they are read. It ends at the first
+/// line that is none.
+struct Kept {
+    file: Box<dyn BufRead>,
+    path: PathBuf,
+    line: u64,
+    /// Lines that are half written.
+    torn: u64,
+    failure: Option<Failure>,
+}
+
+impl Kept {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let file: Box<dyn BufRead> = if path == Path::new("-") {
+            Box::new(BufReader::new(io::stdin()))
+        } else {
+            let file =
+                File::open(path).with_context(|| format!("cannot read `{}`", path.display()));
+            Box::new(BufReader::new(file.map_err(unreadable_input)?))
+        };
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+            line: 0,
+            torn: 0,
+            failure: None,
         })
-        .collect::<anyhow::Result<_>>()
-        .map_err(|error| Failure::fault("checkpoint_malformed", error))
+    }
+
+    /// How many lines were half written.
+    fn torn(self) -> Result<u64, Failure> {
+        self.failure.map_or(Ok(self.torn), Err)
+    }
+
+    /// The next line that is not empty.
+    fn next_line(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        loop {
+            let mut line = Vec::new();
+            let most = MAX_CHECKPOINT_BYTES.saturating_add(1);
+            let read = self.file.by_ref().take(most).read_until(b'\n', &mut line);
+            let read = read
+                .with_context(|| format!("cannot read `{}`", self.path.display()))
+                .map_err(unreadable_input)?;
+            if read == 0 {
+                return Ok(None);
+            }
+            self.line += 1;
+            if line.len() as u64 > MAX_CHECKPOINT_BYTES {
+                return Err(self.malformed(anyhow!("longer than {MAX_CHECKPOINT_BYTES} bytes")));
+            }
+            if line.last() == Some(&b'\n') {
+                line.pop();
+            }
+            if !line.is_empty() {
+                return Ok(Some(line));
+            }
+        }
+    }
+
+    fn next_checkpoint(&mut self) -> Result<Option<Checkpoint>, Failure> {
+        while let Some(line) = self.next_line()? {
+            match serde_json::from_slice(&line) {
+                Ok(checkpoint) => return Ok(Some(checkpoint)),
+                // What a full disk or a power cut leaves there; the writer has
+                // gone on below it.
+                Err(error) if error.is_eof() => self.torn += 1,
+                Err(error) => return Err(self.malformed(error.into())),
+            }
+        }
+        Ok(None)
+    }
+
+    fn malformed(&self, error: anyhow::Error) -> Failure {
+        let (path, line) = (self.path.display(), self.line);
+        let error = error.context(format!("`{path}`: line {line} is no checkpoint"));
+        Failure::fault("checkpoint_malformed", error)
+    }
+}
+
+impl Iterator for Kept {
+    type Item = Checkpoint;
+
+    fn next(&mut self) -> Option<Checkpoint> {
+        if self.failure.is_some() {
+            return None;
+        }
+        self.next_checkpoint().unwrap_or_else(|failure| {
+            self.failure = Some(failure);
+            None
+        })
+    }
+}
+
+fn unreadable_input(error: anyhow::Error) -> Failure {
+    Failure::fault("input_unreadable", error)
 }
 
 fn public_key(path: &Path) -> Result<VerifyingKey, Failure> {
@@ -88,7 +177,7 @@ fn public_key(path: &Path) -> Result<VerifyingKey, Failure> {
         .map_err(|error| Failure::fault("public_key_malformed", error))
 }
 
-fn document(found: &Verification) -> Value {
+fn document(found: &Verification, torn: u64) -> Value {
     let faults: Vec<_> = found
         .faults
         .iter()
@@ -120,13 +209,15 @@ fn document(found: &Verification) -> Value {
             "in_the_log": found.checkpoints,
             "kept_and_equal": found.kept,
             "kept_of_lines_before": found.kept_before,
+            "kept_of_other_logs": found.kept_foreign,
+            "kept_half_written": torn,
         },
         "fault_count": found.fault_count,
         "faults": faults,
     })
 }
 
-fn write(out: &mut dyn Write, path: &Path, found: &Verification) -> io::Result<()> {
+fn write(out: &mut dyn Write, path: &Path, found: &Verification, torn: u64) -> io::Result<()> {
     let name = printable(&path.display().to_string());
     for fault in &found.faults {
         writeln!(out, "{BAD}{}{BAD:#}", printable(&chain(fault)))?;
@@ -141,6 +232,11 @@ fn write(out: &mut dyn Write, path: &Path, found: &Verification) -> io::Result<(
         let count = found.fault_count;
         let faults = plural(usize::try_from(count).unwrap_or(usize::MAX), "fault");
         writeln!(out, "{BAD}`{name}` has {} {faults}{BAD:#}", grouped(count))?;
+    }
+    if let Some(log) = &found.log {
+        // A whole log may be another than was meant: kept checkpoints of both
+        // may be in one file.
+        row(out, "log", printable(log))?;
     }
     row(out, "decisions", grouped(found.decisions))?;
     let lines = grouped(found.lines);
@@ -158,13 +254,13 @@ fn write(out: &mut dyn Write, path: &Path, found: &Verification) -> io::Result<(
         "checkpoints",
         format_args!("{here} in the log, {kept} kept elsewhere that agree"),
     )?;
-    notes(found)
+    notes(found, torn)
         .into_iter()
         .try_for_each(|note| writeln!(out, "  {NOTE}{note}{NOTE:#}"))
 }
 
 /// What is no fault, and is good to know.
-fn notes(found: &Verification) -> Vec<String> {
+fn notes(found: &Verification, torn: u64) -> Vec<String> {
     let mut notes = Vec::new();
     if found.lost > 0 {
         let lost = grouped(found.lost);
@@ -189,6 +285,16 @@ fn notes(found: &Verification) -> Vec<String> {
         let before = found.kept_before;
         notes.push(format!(
             "{before} kept checkpoints are of lines from before the first"
+        ));
+    }
+    if found.kept_foreign > 0 {
+        let foreign = grouped(found.kept_foreign);
+        notes.push(format!("{foreign} kept checkpoints are of other logs"));
+    }
+    if torn > 0 {
+        notes.push(format!(
+            "{} kept checkpoints are half written",
+            grouped(torn)
         ));
     }
     notes

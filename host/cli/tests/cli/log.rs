@@ -89,6 +89,68 @@ fn a_whole_log_verifies_and_a_changed_byte_is_named() {
     assert!(run.stdout.contains("its end was cut off"), "{}", run.stdout);
 }
 
+/// The file that checkpoints are kept in may hold those of other logs and half
+/// of one that a full disk left; what else is in it has to be one.
+#[test]
+fn kept_checkpoints_are_read_past_what_is_half_written_and_of_other_logs() {
+    let (place, other) = (place(), place());
+    let path = place.path().join("kept.jsonl");
+    let own = fs::read_to_string(&path).unwrap();
+    let foreign = fs::read_to_string(other.path().join("kept.jsonl")).unwrap();
+    let answer = |kept: String, code: i32| {
+        fs::write(&path, kept).unwrap();
+        place
+            .run("log verify log --checkpoint kept.jsonl --output json")
+            .exits(code)
+            .json()
+    };
+    let (half, _) = own.split_at(own.len() / 2);
+    for kept in [
+        format!("{own}{foreign}{half}"),
+        format!("{half}\n{foreign}\n{own}"),
+    ] {
+        let checkpoints = &answer(kept, 0)["checkpoints"];
+        assert_eq!(checkpoints["kept_and_equal"], 1);
+        assert_eq!(checkpoints["kept_of_other_logs"], 1);
+        assert_eq!(checkpoints["kept_half_written"], 1);
+    }
+    let run = place.run("log verify log --checkpoint kept.jsonl").exits(0);
+    let own_log: Value = serde_json::from_str(&own).unwrap();
+    let own_log = own_log["log"].as_str().unwrap();
+    assert!(run.stdout.contains(own_log), "{}", run.stdout);
+    for note in [
+        "1 kept checkpoints are of other logs\n",
+        "1 kept checkpoints are half written\n",
+    ] {
+        assert!(run.stdout.contains(note), "{}", run.stdout);
+    }
+
+    // Their twins: none of its own, and a line that is something else.
+    let fault = &answer(foreign, 1)["faults"][0]["message"];
+    let fault = fault.as_str().unwrap();
+    assert!(
+        fault.starts_with("none of the 1 kept checkpoints is of this log"),
+        "{fault}"
+    );
+    for (line, told) in [
+        (format!("{half}\"}}"), "line 2 is no checkpoint: "),
+        (
+            "x".repeat(5_000),
+            "line 2 is no checkpoint: longer than 4096 bytes",
+        ),
+    ] {
+        fs::write(&path, format!("{own}{line}\n")).unwrap();
+        let run = place.run("log verify log --checkpoint kept.jsonl").exits(1);
+        assert!(run.stderr.contains(told), "{}", run.stderr);
+    }
+    let run = place.run("log verify log --checkpoint gone.jsonl").exits(1);
+    assert!(
+        run.stderr.contains("cannot read `gone.jsonl`"),
+        "{}",
+        run.stderr
+    );
+}
+
 #[test]
 fn a_log_is_shown_as_far_as_it_was_asked_for() {
     let place = place();

@@ -82,6 +82,41 @@ fn an_end_of_zeros_is_mended() {
     assert!(fs::metadata(&segment).unwrap().len() > whole as u64);
 }
 
+/// A last line too long for its changed bytes to be named has its end: it was
+/// whole, and nobody takes it off.
+#[test]
+fn a_changed_last_line_is_not_torn_however_long_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    write_long(dir.path());
+    let segment = segments(dir.path()).remove(0);
+    let good = fs::read(&segment).unwrap();
+    let mut bytes = good.clone();
+    let at = bytes.len() - 9_000;
+    bytes[at] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    let error = DecisionLog::open(options(dir.path())).unwrap_err();
+    let OpenError::Damaged { fault, .. } = error else {
+        panic!("{error}");
+    };
+    assert!(matches!(*fault, LineFault::Changed { .. }), "{fault}");
+    assert_eq!(fs::read(&segment).unwrap(), bytes);
+    // Its twins have no end: half a line, and half a line with zeros behind it.
+    for zeros in [0, 4_096] {
+        let mut torn = bytes.clone();
+        torn.pop();
+        torn.extend(vec![0; zeros]);
+        fs::write(&segment, &torn).unwrap();
+        drop(DecisionLog::open(options(dir.path())).unwrap());
+        let found = verify(dir.path());
+        assert!(found.holds(), "{:?}", found.faults);
+        assert_eq!(found.repairs, 1);
+    }
+    // And zeros with an end behind them are what no power cut leaves.
+    fs::write(&segment, [&*good, &[0; 4_096], b"\n"].concat()).unwrap();
+    let error = DecisionLog::open(options(dir.path())).unwrap_err();
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+}
+
 #[test]
 fn a_changed_log_is_left_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
@@ -109,11 +144,54 @@ fn a_directory_has_one_writer() {
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
     drop(lock);
     let log = DecisionLog::open(options(dir.path())).unwrap();
-    // The same process goes on with the log that it has.
+    // The same process goes on with the log that it has, and as it is until
+    // it is told otherwise.
+    let before = log.options().queue;
     let same = DecisionLog::open(Options {
         queue: 7,
         ..options(dir.path())
     });
-    assert_eq!(same.unwrap().options().queue, 7);
-    assert_eq!(log.options().queue, 7);
+    let same = same.unwrap();
+    assert_eq!(
+        (same.options().queue, log.options().queue),
+        (before, before)
+    );
+    same.apply();
+    assert_eq!((same.options().queue, log.options().queue), (7, 7));
+}
+
+/// Options that were only tried leave no trace in the log.
+#[test]
+fn what_is_not_applied_changes_nothing() {
+    for applied in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let log = DecisionLog::open(options(dir.path())).unwrap();
+        log.record(entry(1, &naming())).unwrap();
+        let tried = DecisionLog::open(Options {
+            redact: vec!["/subject/service_account/token_sha256".parse().unwrap()],
+            ..options(dir.path())
+        });
+        let tried = tried.unwrap();
+        if applied {
+            tried.apply();
+        }
+        drop(tried);
+        log.record(entry(2, &naming())).unwrap();
+        drop(log);
+        assert_eq!(segments(dir.path()).len(), 1 + usize::from(applied));
+        assert!(verify(dir.path()).holds());
+        // And each segment's header says how its decisions are written.
+        let mut redact = Vec::new();
+        for line in lines(dir.path()) {
+            match line.event {
+                Event::Segment(header) => redact = header.redact,
+                Event::Decision { decision, .. } => assert_eq!(decision.redacted, redact),
+                Event::Naming(_)
+                | Event::Gap(_)
+                | Event::Checkpoint(_)
+                | Event::Repair(_)
+                | Event::Retired(_) => {}
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What is written, and what happens when it cannot be.
 
 use super::*;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 
 #[test]
@@ -101,6 +102,68 @@ fn left_out_facts_are_named() {
     assert_eq!(header.redact, redact);
 }
 
+/// A fact that is left out stands nowhere else in the line either, but for what
+/// the policy made of it.
+#[test]
+fn what_is_left_out_stands_nowhere_else() {
+    let collision = || {
+        let mut collision = entry(1, &naming());
+        let holder = "`spiffe://example.org/a` is held by node `secret-node` (uid `7d1e`)";
+        collision.decision.outcome = Outcome::Fault;
+        collision.decision.answer = None;
+        collision.decision.spiffe_id = None;
+        collision.decision.reason = Some(Cow::Borrowed("identity_collision"));
+        collision.decision.detail = Some(holder.to_owned());
+        collision
+    };
+    let rejected = || {
+        let mut rejected = rejection();
+        rejected.decision.cluster = Some("production".to_owned());
+        rejected
+    };
+    let recorded = |redact: &[&str]| -> Vec<Decision> {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options {
+            redact: redact.iter().map(|fact| fact.parse().unwrap()).collect(),
+            ..options(dir.path())
+        };
+        let log = DecisionLog::open(options).unwrap();
+        for entry in [collision(), rejected(), entry(2, &naming())] {
+            log.record(entry).unwrap();
+        }
+        drop(log);
+        let reader = Reader::open(dir.path()).unwrap();
+        let decisions = reader
+            .decisions()
+            .map(|recorded| *recorded.unwrap().decision);
+        decisions.collect()
+    };
+    let members = |decisions: &[Decision]| -> Vec<(bool, bool)> {
+        let there = |decision: &Decision| (decision.cluster.is_some(), decision.detail.is_some());
+        decisions.iter().map(there).collect()
+    };
+    let whole = recorded(&[]);
+    assert_eq!(members(&whole), [(true, true), (true, true), (true, false)]);
+    let token = recorded(&["/subject/service_account/token_sha256"]);
+    assert_eq!(
+        members(&token),
+        [(true, false), (true, false), (true, false)]
+    );
+    let cluster = recorded(&["/subject/service_account/cluster"]);
+    assert_eq!(members(&cluster), [(false, false); 3]);
+    // Of a rejection nobody knows which kind of subject it would have been.
+    let certificate = recorded(&["/subject/certificate/cluster"]);
+    assert_eq!(
+        members(&certificate),
+        [(true, false), (false, false), (true, false)]
+    );
+    for decisions in [&token, &cluster, &certificate] {
+        assert_eq!(decisions[0].reason.as_deref(), Some("identity_collision"));
+        assert_eq!(decisions[2].answer, entry(2, &naming()).decision.answer);
+        assert_eq!(decisions[2].spiffe_id, whole[2].spiffe_id);
+    }
+}
+
 #[test]
 fn checkpoints_are_signed() {
     const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----
@@ -124,6 +187,18 @@ MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
     assert!(good.holds(), "{:?}", good.faults);
     assert_eq!(good.checkpoints, 1);
 
+    // A key that comes to a log that is open signs from then on.
+    let late = options(&dir.path().join("late"));
+    let log = DecisionLog::open(late.clone()).unwrap();
+    let mut with_key = late.clone();
+    with_key.checkpoints.key = Some(key.clone());
+    DecisionLog::open(with_key).unwrap().apply();
+    log.record(entry(1, &naming())).unwrap();
+    drop(log);
+    let good = by_key(&late.directory);
+    assert!(good.holds(), "{:?}", good.faults);
+    assert_eq!(good.checkpoints, 1);
+
     let unsigned = options(&dir.path().join("unsigned"));
     write(unsigned.clone(), 2);
     let bad = by_key(&unsigned.directory);
@@ -138,6 +213,55 @@ MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
     fs::write(&key, PUBLIC).unwrap();
     let error = DecisionLog::open(signing).unwrap_err();
     assert!(matches!(error, OpenError::SigningKey { .. }), "{error}");
+}
+
+/// The file for checkpoints is a pipe that is full: whoever writes to it hangs.
+/// What is decided is recorded nevertheless.
+#[test]
+fn attesting_does_not_wait_for_where_checkpoints_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let both = || {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).open(&pipe).unwrap()
+    };
+    let mut full = both();
+    full.write_all(&[b' '; 64 << 10]).unwrap();
+    let mut options = options(&dir.path().join("log"));
+    options.checkpoints.file = Some(pipe.clone());
+    options.checkpoints.lines = 1;
+    let log = DecisionLog::open(options.clone()).unwrap();
+    let naming = naming();
+    for number in 0..200 {
+        log.record(entry(number, &naming)).unwrap();
+    }
+    while log.status().checkpoints < 100 {
+        std::thread::yield_now();
+    }
+    let status = log.status();
+    assert_eq!((status.lost, status.error), (0, None));
+    let error = status.checkpoint_error.unwrap();
+    let expected = "the file is slow or hangs: 64 checkpoints wait for it";
+    assert_eq!(error, expected);
+    // Emptied, it takes what waits, and the log can end.
+    let reader = std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        let mut buffer = [0; 4 << 10];
+        while !kept.ends_with(b"that was all\n") {
+            let count = full.read(&mut buffer).unwrap();
+            kept.extend_from_slice(&buffer[..count]);
+        }
+        String::from_utf8(kept).unwrap()
+    });
+    drop(log);
+    both().write_all(b"that was all\n").unwrap();
+    let kept = reader.join().unwrap();
+    let last = kept.lines().rev().nth(1).unwrap();
+    let last: Checkpoint = serde_json::from_str(last).unwrap();
+    assert!(last.sequence > 200, "{}", last.sequence);
+    assert!(verify(&options.directory).holds());
 }
 
 /// A queue that nobody empties: the writer of this log has not begun.
@@ -156,6 +280,17 @@ fn a_full_queue_takes_no_more_and_counts() {
     let taken = queue.take(Duration::ZERO, true);
     assert_eq!(taken.waiting.len(), 2);
     assert_eq!(taken.lost.gap().unwrap().queue_full, 2);
+    // What the writer has taken and not yet written is in memory all the same.
+    assert_eq!(queue.len(), 2);
+    assert!(!add(5));
+    queue.let_go(1);
     assert!(add(5));
+    assert_eq!(queue.len(), 2);
+    assert_eq!(
+        queue.take(Duration::ZERO, true).lost.gap().unwrap().lost(),
+        1
+    );
+    queue.let_go(2);
+    assert!(add(6));
     assert_eq!(queue.take(Duration::ZERO, true).lost.gap(), None);
 }

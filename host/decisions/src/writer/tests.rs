@@ -5,6 +5,7 @@ use crate::log::Shared;
 use crate::opening;
 use crate::queue::Receipt;
 use crate::tests::{entry, naming, verify};
+use std::fs::OpenOptions;
 
 /// Bytes written to it find no room.
 fn full() -> File {
@@ -16,10 +17,14 @@ fn writer(directory: &Path, flush: Flush) -> Writer {
         flush,
         ..Options::new(directory.to_owned())
     };
-    let shared = Arc::new(Shared::new(options.clone()));
+    let settings = Settings {
+        options: Arc::new(options),
+        key: None,
+    };
+    let shared = Arc::new(Shared::new(Arc::new(settings)));
     let lock = opening::lock(directory).unwrap();
     let end = opening::end(directory).unwrap();
-    Writer::begin(shared, Arc::new(options), lock, None, end).unwrap()
+    Writer::begin(shared, lock, end).unwrap()
 }
 
 fn waiting(number: u64) -> (Waiting, Arc<Receipt>) {
@@ -76,4 +81,51 @@ fn what_was_waited_for_in_vain_is_a_gap() {
     let found = verify(dir.path());
     assert!(found.holds(), "{:?}", found.faults);
     assert_eq!((found.decisions, found.lost), (1, 1));
+}
+
+/// A segment that is left for another has no half line at its end.
+#[test]
+fn a_segment_is_trimmed_before_the_next_begins() {
+    for half in [&b""[..], b"{\"hash\":\"sha"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = writer(dir.path(), Flush::Os);
+        writer.waiting.push(waiting(1).0);
+        writer.write(Lost::default()).unwrap();
+        let room = std::mem::replace(&mut writer.segment.file, full());
+        let retired = Retired {
+            through: 0,
+            segments: Vec::new(),
+        };
+        writer.tell("retired", &retired).unwrap_err();
+        writer.segment.file = room;
+        writer.segment.file.write_all(half).unwrap();
+        writer.rotate().unwrap();
+        drop(writer);
+        let found = verify(dir.path());
+        assert!(found.holds(), "{:?}", found.faults);
+        assert_eq!((found.segments, found.torn), (2, None));
+    }
+}
+
+/// Who waits too long is refused; what the disk takes after that must not say
+/// that there was an identity. Anything else that was decided is still told.
+#[test]
+fn an_identity_that_nobody_waits_for_any_more_is_a_gap() {
+    for (outcome, decisions, lost) in [(Outcome::Identity, 1, 1), (Outcome::Denied, 2, 0)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = writer(dir.path(), Flush::Each);
+        let (mut one, late) = waiting(1);
+        one.entry.decision.outcome = outcome;
+        let (two, receipt) = waiting(2);
+        writer.waiting.extend([one, two]);
+        assert!(!late.abandon());
+        writer.write(Lost::default()).unwrap();
+        let taken = writer.shared.queue.take(Duration::ZERO, true);
+        writer.write(taken.lost).unwrap();
+        assert!(receipt.abandon(), "it was written before");
+        drop(writer);
+        let found = verify(dir.path());
+        assert!(found.holds(), "{:?}", found.faults);
+        assert_eq!((found.decisions, found.lost), (decisions, lost));
+    }
 }
