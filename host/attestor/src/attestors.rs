@@ -230,6 +230,10 @@ impl Attestors {
                         (one, number)
                     }
                     Next::New(one) => {
+                        // It may share a log that is open already.
+                        if let Some(log) = one.attestor().current().generation.decision_log() {
+                            log.apply();
+                        }
                         let number = one.attestor().generation();
                         (one, number)
                     }
