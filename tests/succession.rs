@@ -965,12 +965,39 @@ fn a_gate_judges_over_the_decision_log() {
     let answer = files.attest_from(&attestors, "worker-2", UID_2).unwrap();
     assert_eq!(name_of(&answer), "staging/worker-2");
 
-    // A log that somebody changed lets nothing pass.
-    let segment = fs::read_dir(files.path("log"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.extension().is_some_and(|end| end == "jsonl"))
+    // A log that somebody took a segment out of lets nothing pass.
+    let small = log.replace(" }", ", segment_bytes = 65_536 }");
+    let gate = |gate: &str| format!("{small}\ngate = {{ against = \"log\", {gate} }}");
+    let kept = |files: &Files| -> Vec<PathBuf> {
+        let mut all: Vec<_> = fs::read_dir(files.path("log"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
+            .collect();
+        all.sort();
+        all
+    };
+    files.configure(&by_name, &gate("max_changed = 2"));
+    attestors.reload_at(at(NOW)).unwrap();
+    while kept(&files).len() < 4 {
+        files.attest_from(&attestors, "worker-1", UID_1).unwrap();
+    }
+    let [_, second, ..] = kept(&files)
+        .try_into()
+        .map(|all: [PathBuf; 4]| all)
         .unwrap();
+    let aside = files.path("aside");
+    fs::rename(&second, &aside).unwrap();
+    files.configure(&by_uid, &gate("max_changed = 9"));
+    let problems = attestors.reload_at(at(NOW)).unwrap_err().to_string();
+    assert!(problems.contains("are missing before line"), "{problems}");
+    fs::rename(&aside, &second).unwrap();
+    attestors.reload_at(at(NOW)).unwrap();
+    files.configure(&by_name, &gate("max_changed = 9"));
+    attestors.reload_at(at(NOW)).unwrap();
+
+    // A log that somebody changed lets nothing pass.
+    let segment = kept(&files).remove(0);
     let text = fs::read_to_string(&segment).unwrap();
     fs::write(&segment, text.replacen("worker-1", "worker-9", 1)).unwrap();
     files.configure(&by_uid, &gate("max_changed = 9"));

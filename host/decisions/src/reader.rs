@@ -109,19 +109,31 @@ impl Reader {
             path: path.to_owned(),
             source,
         };
-        let segments = if path.is_dir() {
-            segment::list(path).map_err(unreadable)?
-        } else {
-            vec![path.to_owned()]
-        };
+        if !path.is_dir() {
+            return Self::of_segments(vec![path.to_owned()]);
+        }
+        let segments = segment::list(path).map_err(unreadable)?;
         if segments.is_empty() {
             return Err(ReadError::Empty {
                 path: path.to_owned(),
             });
         }
+        Self::of_segments(segments)
+    }
+
+    /// Begins to read segments of one log that follow each other, the last of
+    /// which is the log's last.
+    ///
+    /// # Errors
+    /// [`ReadError::Unreadable`] when one of them is not there.
+    pub fn of_segments(segments: Vec<PathBuf>) -> Result<Self, ReadError> {
         let mut bytes = 0;
         for segment in &segments {
-            bytes += segment.metadata().map_err(unreadable)?.len();
+            let metadata = segment.metadata().map_err(|source| ReadError::Unreadable {
+                path: segment.clone(),
+                source,
+            })?;
+            bytes += metadata.len();
         }
         Ok(Self {
             segments: segments.into_iter(),

@@ -84,34 +84,29 @@ fn logged(
             break;
         }
         let path = folder.join(name);
-        for facts in segment(&path, attestor.to_owned())? {
-            facts?;
-            found = found.saturating_add(1);
+        let reader = Reader::open(&path).map_err(|error| chain(&error))?;
+        for recorded in reader.decisions() {
+            let recorded = recorded.map_err(|error| chain(&error))?;
+            let counts = facts_of(recorded, attestor).is_some();
+            found = found.saturating_add(usize::from(counts));
             if Instant::now() >= ends {
                 return Err(OUT_OF_TIME.to_owned());
             }
         }
         latest.push(path);
     }
+    latest.reverse();
+    // Read as one: a segment that is gone between two is seen only so.
+    let reader = Reader::of_segments(latest).map_err(|error| chain(&error))?;
     let attestor = attestor.to_owned();
-    let all = latest.into_iter().rev().flat_map(move |path| {
-        // It could be read a moment ago; where it cannot now, that is said.
-        segment(&path, attestor.clone()).unwrap_or_else(|why| Box::new(std::iter::once(Err(why))))
-    });
-    Ok(Box::new(all.skip(found.saturating_sub(most))))
-}
-
-/// The decisions of one segment that an attestor made with facts that can be
-/// put to a policy again.
-fn segment(path: &Path, attestor: String) -> Result<Decisions, String> {
-    let reader = Reader::open(path).map_err(|error| chain(&error))?;
     let facts = reader
         .decisions()
         .filter_map(move |recorded| match recorded {
+            Ok(_) if Instant::now() >= ends => Some(Err(OUT_OF_TIME.to_owned())),
             Ok(recorded) => facts_of(recorded, &attestor).map(Ok),
             Err(error) => Some(Err(chain(&error))),
         });
-    Ok(Box::new(facts))
+    Ok(Box::new(facts.skip(found.saturating_sub(most))))
 }
 
 /// The facts of a decision; none of another attestor's, of evidence that was
