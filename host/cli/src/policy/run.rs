@@ -74,6 +74,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         identity: &identity,
         policy,
         fuel: verdict.fuel,
+        left_out: &[],
     };
     output.answer(&given, |out| given.write(out))?;
     Ok(Exit::Done)
