@@ -58,10 +58,12 @@ fn the_example_names_an_agent() {
     let payload = cluster(dir.path());
     let config = dir.path().join("nameplate.toml");
     assert_eq!(
-        embed::name(&config, payload.clone(), at(1_767_225_660)).unwrap(),
+        embed::name(&config, "k8s_sat", payload.clone(), at(1_767_225_660)).unwrap(),
         "spiffe://example.org/spire/agent/k8s_sat/production/node-uid"
     );
-    let late = embed::name(&config, payload, at(1_767_999_999)).unwrap_err();
+    let other = embed::name(&config, "x509pop", payload.clone(), at(1_767_225_660)).unwrap_err();
+    assert_eq!(other.to_string(), "no such attestor");
+    let late = embed::name(&config, "k8s_sat", payload, at(1_767_999_999)).unwrap_err();
     assert_eq!(late.to_string(), "token_expired: the evidence was rejected");
 }
 

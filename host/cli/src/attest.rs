@@ -1,11 +1,13 @@
 //! `nameplate attest`: one piece of evidence in, one identity out.
 //!
 //! The whole way is the library's: this file finds the evidence and says what
-//! came of it.
+//! came of it. It is asked beside a server, so nothing is recorded, unless
+//! `--record` says that this is the process that decides.
 
 use crate::failure::Failure;
 use crate::input;
-use crate::report::{Exit, GOOD, Output};
+use crate::report::{Exit, GOOD, NOTE, Output, printable};
+use nameplate_attestor::config::{Config, SwapsConfig};
 use nameplate_attestor::{
     AgentIdentity, Attempt, AttestError, Attestation, Attestor, Attestors, CertificateFiles,
     Challenged, PolicyLabel, Presented, Step,
@@ -15,7 +17,7 @@ use nameplate_evidence::{Method, RawEvidence};
 use nameplate_policy::Sandbox;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -26,10 +28,15 @@ use std::time::SystemTime;
     after_help = "\
 Prints the SPIFFE ID, then one selector per line.
 
+What a configuration asks to be recorded or kept is left out, and a note says
+so: a server may be writing there. With `--record` it counts as in a server:
+`decision_log`, `state_directory`, `gate`, `rollback`, `shadow`, `on_collision`.
+
 Examples:
   nameplate attest --config nameplate.toml --cluster production --token token.jwt
   nameplate attest --config nameplate.toml --payload payload.json --output json
   nameplate attest --config nameplate.toml --certificate node.pem --key node.key
+  nameplate attest --config nameplate.toml --cluster production --token token.jwt --record
   kubectl create token spire-agent -n spire --audience spire-server |
     nameplate attest --config nameplate.toml --cluster production --token -"
 )]
@@ -79,6 +86,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "IP", requires = "certificate")]
     client_ip: Option<std::net::IpAddr>,
 
+    /// Decide as a server does: with the gate, the state directory, the decision
+    /// log and `on_collision` of the configuration
+    #[arg(long)]
+    record: bool,
+
     /// The time to verify at, instead of now
     #[arg(long, value_name = "RFC3339", value_parser = input::time)]
     now: Option<SystemTime>,
@@ -94,6 +106,9 @@ pub(crate) struct Given<'a> {
     pub(crate) policy: &'a PolicyLabel,
     /// Fuel that the policy used.
     pub(crate) fuel: u64,
+    /// Keys of the configuration that a server heeds, and that did not count.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) left_out: &'a [&'static str],
 }
 
 impl Given<'_> {
@@ -112,15 +127,30 @@ impl Given<'_> {
 /// # Errors
 /// Why there is no identity.
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
-    let attestors =
-        Attestors::open_unrecorded(&arguments.config, Sandbox::new()?).map_err(Failure::Config)?;
+    let open = if arguments.record {
+        Attestors::open
+    } else {
+        Attestors::open_unrecorded
+    };
+    let attestors = open(&arguments.config, Sandbox::new()?).map_err(Failure::Config)?;
     warn(&attestors);
-    let attestor = chosen(&attestors, arguments.attestor.as_deref())?;
+    let (name, attestor) = chosen(&attestors, arguments.attestor.as_deref())?;
+    let left_out = if arguments.record {
+        Vec::new()
+    } else {
+        kept_by_a_server(&arguments.config, &name)?
+    };
+    if output == Output::Text && !left_out.is_empty() {
+        say_left_out(&left_out);
+    }
     let attempt = Attempt::at(arguments.now.unwrap_or_else(SystemTime::now));
     let attestation = match certificate(arguments) {
-        Some(files) => by_certificate(arguments, &files, &attestor, attempt)?,
+        Some(files) => {
+            Proof::Certificate.suits(&name, attestor.method())?;
+            by_certificate(arguments, &files, &attestor, attempt)?
+        }
         None => {
-            let (evidence, cluster) = evidence(arguments, attestor.method())?;
+            let (evidence, cluster) = evidence(arguments, &name, attestor.method())?;
             attestor
                 .attest(&evidence, &attempt)
                 .map_err(|error| Failure::Attest { error, cluster })?
@@ -130,9 +160,89 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         identity: &attestation.identity,
         policy: &attestation.policy,
         fuel: attestation.fuel,
+        left_out: &left_out,
     };
     output.answer(&given, |out| given.write(out))?;
     Ok(Exit::Done)
+}
+
+/// The keys of attestor `name` by which a server records, keeps or holds
+/// against what it kept, as the configuration calls them.
+fn kept_by_a_server(config: &Path, name: &str) -> Result<Vec<&'static str>, Failure> {
+    let config = Config::read(config).map_err(Failure::Config)?;
+    let attestor = config
+        .attestors
+        .iter()
+        .find(|attestor| attestor.name.as_str() == name);
+    let Some(attestor) = attestor else {
+        return Ok(Vec::new());
+    };
+    // Written out without `..`, so that a new key cannot be left out in silence.
+    let SwapsConfig {
+        state,
+        gate,
+        rollback,
+        shadow,
+        collisions,
+        // It says how subjects are told apart, and asks for nothing.
+        subjects: _,
+    } = &attestor.swaps;
+    let asked_for = [
+        ("decision_log", attestor.decision_log.is_some()),
+        ("state_directory", state.is_some()),
+        ("gate", gate.is_some()),
+        ("rollback", rollback.is_some()),
+        ("shadow", shadow.is_some()),
+        ("on_collision", collisions.is_some()),
+    ];
+    let asked_for = asked_for.into_iter().filter(|(_, is)| *is);
+    Ok(asked_for.map(|(key, _)| key).collect())
+}
+
+/// Standard output is for the identity alone.
+fn say_left_out(keys: &[&'static str]) {
+    let quoted: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
+    let mut err = anstream::stderr().lock();
+    // What cannot be told is not worth failing for.
+    let _told = writeln!(
+        err,
+        "{NOTE}note:{NOTE:#} nothing is recorded or kept without `--record`; left out: {}",
+        quoted.join(", ")
+    );
+}
+
+/// The two kinds of evidence that a command line can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// A service account token.
+    Token,
+    /// A certificate.
+    Certificate,
+}
+
+impl Proof {
+    /// Refuses what attestor `name`, of `method`, takes no such evidence for: that is a
+    /// slip of whoever typed it, and no peer's.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`], which says what it does take.
+    pub(crate) fn suits(self, name: &str, method: Method) -> Result<(), Failure> {
+        let taken = match method {
+            Method::K8sSat | Method::K8sPsat => Self::Token,
+            Method::X509Pop | Method::K8s => Self::Certificate,
+        };
+        if taken == self {
+            return Ok(());
+        }
+        let (given, wanted) = match self {
+            Self::Token => ("a token", "certificates"),
+            Self::Certificate => ("a certificate", "tokens"),
+        };
+        Err(Failure::Usage(format!(
+            "{given} is no evidence for attestor `{}`, whose method `{method}` takes {wanted}",
+            printable(name)
+        )))
+    }
 }
 
 fn certificate(arguments: &Arguments) -> Option<CertificateFiles> {
@@ -222,11 +332,14 @@ pub(crate) fn warn(attestors: &Attestors) {
     }
 }
 
-/// The attestor called `name`, or the only one.
+/// The attestor called `name`, or the only one, with its name.
 ///
 /// # Errors
 /// When there is none, or several and no name.
-pub(crate) fn chosen(attestors: &Attestors, name: Option<&str>) -> Result<Arc<Attestor>, Failure> {
+pub(crate) fn chosen(
+    attestors: &Attestors,
+    name: Option<&str>,
+) -> Result<(String, Arc<Attestor>), Failure> {
     let names = attestors.names();
     let listed = || {
         let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
@@ -242,18 +355,20 @@ pub(crate) fn chosen(attestors: &Attestors, name: Option<&str>) -> Result<Arc<At
             )));
         }
     };
-    attestors.named(name).ok_or_else(|| {
+    let attestor = attestors.named(name).ok_or_else(|| {
         Failure::Usage(format!(
             "no attestor is called `{}`; configured: {}",
-            crate::report::printable(name),
+            printable(name),
             listed()
         ))
-    })
+    })?;
+    Ok((name.to_owned(), attestor))
 }
 
 /// The evidence, and the cluster it names, for messages.
 fn evidence(
     arguments: &Arguments,
+    name: &str,
     method: Method,
 ) -> Result<(RawEvidence, Option<String>), Failure> {
     if let Some(path) = &arguments.payload {
@@ -266,6 +381,7 @@ fn evidence(
             "name the evidence: `--payload`, `--cluster` with `--token`, or `--certificate` with `--key`".to_owned(),
         ));
     };
+    Proof::Token.suits(name, method)?;
     let token = input::read(token, input::MAX_INPUT_BYTES)?;
     // What is not text is no token either; the verifier says so.
     let token = String::from_utf8_lossy(&token);

@@ -22,6 +22,7 @@ mod test;
 use crate::failure::Failure;
 use crate::report::{self, Exit, GOOD, Output, row};
 use clap::ValueEnum as _;
+use nameplate_policy::PolicySource;
 use new::Language;
 use serde_json::json;
 use std::path::PathBuf;
@@ -93,6 +94,25 @@ impl Command {
             Self::Collisions(arguments) => collisions::run(&arguments, output),
             Self::Diff(arguments) => diff::run(&arguments, output),
         }
+    }
+}
+
+/// The policy that the command line names.
+///
+/// # Errors
+/// [`Failure::Usage`] where it is a folder: only what builds takes a project.
+fn source(policy: &str) -> Result<PolicySource, Failure> {
+    let source = PolicySource::parse(policy);
+    match &source {
+        PolicySource::File(path) if path.is_dir() => Err(Failure::Usage(format!(
+            "`{0}` is a folder: `nameplate policy build {0}` makes a component of a project, \
+             name that",
+            report::printable(policy)
+        ))),
+        PolicySource::File(_)
+        | PolicySource::Builtin(_)
+        | PolicySource::Entry(..)
+        | PolicySource::Bytes(_) => Ok(source),
     }
 }
 

@@ -4,17 +4,18 @@
 //! What is shown is what the peer wrote. A token's signature is left out: the
 //! rest is no credential without it.
 
-use crate::attest::{chosen, warn};
+use crate::attest::{Proof, chosen, warn};
 use crate::failure::Failure;
 use crate::input;
 use crate::report::{BAD, Exit, GOOD, HEADING, NOTE, Output, printable, row};
 use anyhow::{Context as _, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use nameplate_attestor::config::{Config, TrustConfig};
 use nameplate_attestor::{
     Attempt, AttestError, Attestor, Attestors, Failure as Part, Presented, Step,
 };
-use nameplate_evidence::certificates::{self, CertificateSight};
+use nameplate_evidence::certificates::{self, CertificateSight, Trust};
 use nameplate_evidence::subject::DistinguishedName;
 use nameplate_evidence::{EvidenceError, RawEvidence};
 use nameplate_policy::Sandbox;
@@ -27,7 +28,9 @@ use std::time::{Duration, SystemTime};
 /// Show a token or a certificate chain, and which check would refuse it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Nothing that is shown is proven, unless a configuration says so.
+Nothing that is shown is proven, unless a configuration says so. Of a
+certificate the checks before its challenge are made; which ones wait for the
+key is said, and `nameplate attest` makes those too.
 
 Examples:
   nameplate inspect evidence token.jwt
@@ -77,6 +80,9 @@ struct Verdict {
     spiffe_id: Option<String>,
     reason: Option<&'static str>,
     error: Option<String>,
+    /// Checks that wait for the peer's answer to its challenge.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_made: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -99,8 +105,11 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
             let attestors =
                 Attestors::open_unrecorded(config, Sandbox::new()?).map_err(Failure::Config)?;
             warn(&attestors);
-            let attestor = chosen(&attestors, arguments.attestor.as_deref())?;
-            let (verdict, exit) = judged(arguments, &attestor, sent)?;
+            let (name, attestor) = chosen(&attestors, arguments.attestor.as_deref())?;
+            let (mut verdict, exit) = judged(arguments, &name, &attestor, sent)?;
+            if verdict.outcome == CHALLENGED {
+                verdict.not_made = not_made(config, &name)?;
+            }
             (Some(verdict), exit)
         }
         None => (None, Exit::Done),
@@ -117,6 +126,8 @@ pub(crate) enum Sent {
     Payload(Vec<u8>),
     /// A bare token.
     Token(String),
+    /// The payload that certificates make.
+    Certificates(Vec<u8>),
 }
 
 impl Sent {
@@ -134,16 +145,23 @@ impl Sent {
     /// The evidence for `attestor`, and whether it is any.
     ///
     /// # Errors
-    /// [`Failure::Usage`] where nobody says which cluster a token is from.
+    /// [`Failure::Usage`] where nobody says which cluster a token is from, or
+    /// the attestor, called `name`, takes no such evidence.
     pub(crate) fn evidence(
         self,
+        name: &str,
         attestor: &Attestor,
         cluster: Option<&str>,
     ) -> Result<Result<RawEvidence, EvidenceError>, Failure> {
         let method = attestor.method();
         Ok(match self {
             Self::Payload(payload) => RawEvidence::new(method, payload),
+            Self::Certificates(payload) => {
+                Proof::Certificate.suits(name, method)?;
+                RawEvidence::new(method, payload)
+            }
             Self::Token(token) => {
+                Proof::Token.suits(name, method)?;
                 let cluster = cluster.ok_or_else(|| {
                     Failure::Usage("say which cluster the token is from: `--cluster`".to_owned())
                 })?;
@@ -159,7 +177,7 @@ fn read(bytes: &[u8], request: Option<&str>) -> anyhow::Result<(Evidence, Sent)>
         .trim();
     if text.starts_with("-----BEGIN") {
         let payload = certificates::payload_of_pem(bytes, request)?;
-        return Ok((chain(&payload)?, Sent::Payload(payload)));
+        return Ok((chain(&payload)?, Sent::Certificates(payload)));
     }
     if text.starts_with('{') {
         // Only to tell which it is; the verifier reads for itself.
@@ -197,12 +215,42 @@ fn token(text: &str) -> anyhow::Result<Evidence> {
     })
 }
 
+/// The outcome of evidence that has to be shown a key for.
+const CHALLENGED: &str = "challenged";
+
+/// The checks that attestor `name` makes once a challenge is answered: nobody
+/// is asked about a certificate before its key is shown.
+fn not_made(config: &Path, name: &str) -> Result<Vec<String>, Failure> {
+    let config = Config::read(config).map_err(Failure::Config)?;
+    let attestor = config
+        .attestors
+        .iter()
+        .find(|attestor| attestor.name.as_str() == name);
+    let trust = attestor.map(|attestor| &attestor.trust);
+    let mut waiting = vec!["that the peer has the certificate's key".to_owned()];
+    if let Some(TrustConfig::Certificates(verifier)) = trust {
+        if matches!(verifier.trust, Trust::Domain(_)) {
+            waiting.push("the path of the SVID".to_owned());
+        }
+        let lookup = verifier.node.as_ref().and_then(|rule| rule.lookup.as_ref());
+        if let Some(lookup) = lookup {
+            if lookup.signer.is_some() {
+                waiting.push("the CertificateSigningRequest, which the API server has".to_owned());
+            }
+            waiting.push("the node, which the API server knows".to_owned());
+        }
+    }
+    waiting.push("what the policy says".to_owned());
+    Ok(waiting)
+}
+
 fn judged(
     arguments: &Arguments,
+    name: &str,
     attestor: &Attestor,
     sent: Sent,
 ) -> Result<(Verdict, Exit), Failure> {
-    let evidence = sent.evidence(attestor, arguments.cluster.as_deref())?;
+    let evidence = sent.evidence(name, attestor, arguments.cluster.as_deref())?;
     let attempt = Attempt::at(arguments.now.unwrap_or_else(SystemTime::now));
     let step = evidence
         .map_err(AttestError::Rejected)
@@ -212,6 +260,7 @@ fn judged(
         spiffe_id: None,
         reason: None,
         error: None,
+        not_made: Vec::new(),
     };
     Ok(match step {
         Ok(Step::Attested(attestation)) => (
@@ -221,7 +270,7 @@ fn judged(
             },
             Exit::Done,
         ),
-        Ok(Step::Challenged(_)) => (verdict("challenged"), Exit::Done),
+        Ok(Step::Challenged(_)) => (verdict(CHALLENGED), Exit::Done),
         Err(error) => {
             let (outcome, exit) = match error.failure() {
                 Part::Rejected => ("rejected", Exit::Rejected),
@@ -256,10 +305,16 @@ impl Document {
         };
         match (verdict.outcome, &verdict.spiffe_id) {
             (_, Some(id)) => writeln!(out, "\n{GOOD}it earns{GOOD:#} {id}"),
-            ("challenged", None) => writeln!(
-                out,
-                "\n{GOOD}every check holds{GOOD:#} that needs no key: it would be challenged"
-            ),
+            (CHALLENGED, None) => {
+                writeln!(
+                    out,
+                    "\n{GOOD}it would be challenged{GOOD:#}: every check before that holds"
+                )?;
+                verdict
+                    .not_made
+                    .iter()
+                    .try_for_each(|check| writeln!(out, "  {NOTE}not checked{NOTE:#} {check}"))
+            }
             (outcome, None) => writeln!(
                 out,
                 "\n{BAD}{outcome}{BAD:#} by {}: {}",

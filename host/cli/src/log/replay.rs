@@ -1,9 +1,10 @@
 //! `nameplate log replay`: makes every decision of a log again.
 
 use super::{Meter, unreadable};
-use crate::failure::Failure;
+use crate::failure::{Failure, plural};
 use crate::input;
 use crate::report::{BAD, Exit, FAINT, GOOD, NOTE, Output, grouped, printable, row, short};
+use anyhow::Context as _;
 use nameplate_attestor::chain;
 use nameplate_attestor::config::{AttestorConfig, Config, NamingConfig};
 use nameplate_attestor::decisions::{Answer, Reader};
@@ -12,7 +13,8 @@ use nameplate_files::Directory;
 use nameplate_policy::{Backend, Limits, PolicySource, Sandbox};
 use serde_json::json;
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read as _, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -51,8 +53,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "JSON|@FILE", requires = "policy")]
     settings: Option<String>,
 
-    /// A component that decisions were made with, or a folder of such; can be
-    /// said several times
+    /// A component that decisions were made with, or a folder with such in it; can
+    /// be said several times
     #[arg(long, value_name = "PATH")]
     component: Vec<PathBuf>,
 
@@ -106,8 +108,8 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
             meter.at(progress.bytes, progress.of_bytes, |elapsed| {
                 let rate = rate(progress.decisions, elapsed);
                 format!(
-                    "{} decisions, {} a second",
-                    grouped(progress.decisions),
+                    "{}, {} a second",
+                    counted(progress.decisions, "decision"),
                     grouped(rate)
                 )
             });
@@ -170,7 +172,7 @@ fn replayer(arguments: &Arguments) -> Result<Replayer, Failure> {
     Ok(replayer)
 }
 
-/// The file at `path`, or the files in the folder that it is.
+/// The file at `path`, or the components among the files of the folder that it is.
 fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -178,7 +180,30 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     let names = Directory::open(path)
         .and_then(|folder| folder.names())
         .map_err(|error| Failure::fault("component_unreadable", error))?;
-    Ok(names.into_iter().map(|name| path.join(name)).collect())
+    // A folder of policies has their sources beside them, too.
+    let files = names.into_iter().map(|name| path.join(name));
+    let mut components = Vec::new();
+    for file in files.filter(|file| file.is_file()) {
+        if is_component(&file)? {
+            components.push(file);
+        }
+    }
+    Ok(components)
+}
+
+/// Whether `file` begins as WebAssembly does. One that cannot be read is
+/// refused: it may be the component that is looked for.
+fn is_component(file: &Path) -> Result<bool, Failure> {
+    let mut begins = [0; 4];
+    let read = File::open(file)
+        .and_then(|mut file| file.read_exact(&mut begins))
+        .map(|()| begins == *b"\0asm");
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        read => read
+            .with_context(|| format!("cannot read `{}`", file.display()))
+            .map_err(|error| Failure::fault("component_unreadable", error)),
+    }
 }
 
 /// A component to ask. It is bounded as it was when the decision was made.
@@ -199,6 +224,12 @@ fn namings(attestor: &AttestorConfig) -> impl Iterator<Item = &NamingConfig> {
         .iter()
         .filter_map(|cluster| cluster.naming.as_ref());
     std::iter::once(&attestor.naming).chain(of_clusters)
+}
+
+/// How many of what there is a noun for.
+fn counted(count: u64, noun: &str) -> String {
+    let of_nouns = usize::try_from(count).unwrap_or(usize::MAX);
+    format!("{} {}", grouped(count), plural(of_nouns, noun))
 }
 
 fn rate(decisions: u64, elapsed: Duration) -> u64 {
@@ -250,17 +281,19 @@ fn shown(came: &Came) -> String {
 }
 
 fn write(out: &mut dyn Write, replay: &Replay, elapsed: Duration) -> io::Result<()> {
-    let decisions = grouped(replay.decisions());
+    let decisions = counted(replay.decisions(), "decision");
     if replay.holds() {
         writeln!(
             out,
-            "{GOOD}{decisions} decisions, and none comes out otherwise{GOOD:#}"
+            "{GOOD}{decisions}, and none comes out otherwise{GOOD:#}"
         )?;
     } else {
-        let diverged = grouped(replay.diverged.saturating_add(replay.redacted));
+        let diverged = replay.diverged.saturating_add(replay.redacted);
+        let come = if diverged == 1 { "comes" } else { "come" };
+        let diverged = grouped(diverged);
         writeln!(
             out,
-            "{BAD}{diverged} of {decisions} decisions come out otherwise{BAD:#}"
+            "{BAD}{diverged} of {decisions} {come} out otherwise{BAD:#}"
         )?;
     }
     row(out, "the same", grouped(replay.same))?;
@@ -285,10 +318,11 @@ fn write(out: &mut dyn Write, replay: &Replay, elapsed: Duration) -> io::Result<
         )?;
     }
     if let Some(error) = &replay.first_broken {
-        let broken = grouped(replay.broken);
+        let are = if replay.broken == 1 { "is" } else { "are" };
+        let broken = counted(replay.broken, "line");
         writeln!(
             out,
-            "  {BAD}{broken} lines are not what was written; the first: {}{BAD:#}",
+            "  {BAD}{broken} {are} not what was written; the first: {}{BAD:#}",
             printable(&chain(error))
         )?;
     }

@@ -4,6 +4,7 @@ use super::unreadable;
 use crate::failure::Failure;
 use crate::input;
 use crate::report::{BAD, Exit, FAINT, GOOD, NOTE, Output, printable};
+use anyhow::anyhow;
 use nameplate_attestor::decisions::{Outcome, ReadError, Reader, Recorded};
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -112,21 +113,27 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     let mut out = io::BufWriter::new(anstream::stdout().lock());
     let mut kept = std::collections::VecDeque::new();
     let mut broken = None;
+    let mut found = false;
     for recorded in Reader::open(&arguments.path)
         .map_err(unreadable)?
         .decisions()
     {
         match recorded {
-            Ok(recorded) if arguments.picks(&recorded) => match arguments.last {
-                Some(most) => {
-                    kept.push_back(recorded);
-                    if kept.len() > most {
-                        kept.pop_front();
-                    }
+            Ok(recorded) => {
+                found |= arguments.record == Some(recorded.sequence);
+                if !arguments.picks(&recorded) {
+                    continue;
                 }
-                None => show(&mut out, &recorded, output).map_err(Failure::Output)?,
-            },
-            Ok(_) => {}
+                match arguments.last {
+                    Some(most) => {
+                        kept.push_back(recorded);
+                        if kept.len() > most {
+                            kept.pop_front();
+                        }
+                    }
+                    None => show(&mut out, &recorded, output).map_err(Failure::Output)?,
+                }
+            }
             Err(error @ ReadError::Broken { .. }) => {
                 broken.get_or_insert(error);
             }
@@ -137,10 +144,15 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         .try_for_each(|recorded| show(&mut out, recorded, output))
         .and_then(|()| out.flush())
         .map_err(Failure::Output)?;
-    match broken {
+    match (broken, arguments.record) {
         // What could be read was shown; that something could not is said too.
-        Some(error) => Err(Failure::fault("log_broken", error)),
-        None => Ok(Exit::Done),
+        (Some(error), _) => Err(Failure::fault("log_broken", error)),
+        // Whoever names one record means one; a filter may pick none.
+        (None, Some(record)) if !found => Err(Failure::fault(
+            "no_record",
+            anyhow!("record {record} of the log is no decision"),
+        )),
+        (None, _) => Ok(Exit::Done),
     }
 }
 

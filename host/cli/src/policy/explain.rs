@@ -15,7 +15,7 @@ use crate::report::{self, Exit, GOOD, Output};
 use anyhow::Context as _;
 use nameplate_attestor::PolicyLabel;
 use nameplate_attestor::study::{Explained, Explanation};
-use nameplate_policy::{Manifest, PolicySource, Sandbox, Trial};
+use nameplate_policy::{Manifest, Sandbox, Trial};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -76,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     let subject = arguments.subject.find()?;
     let limits = arguments.limits.change(subject.bounds.limits);
     let refused = |error| Failure::load(format!("`{}`", arguments.policy), error);
-    let (component, digest) = PolicySource::parse(&arguments.policy)
+    let (component, digest) = super::source(&arguments.policy)?
         .read(None, &limits)
         .map_err(refused)?;
     let settings = match (&arguments.settings, &subject.naming) {

@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
 /// When there are no bytes to look at.
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
     let settings = input::settings(arguments.settings.as_deref())?;
-    let source = PolicySource::parse(&arguments.policy);
+    let source = super::source(&arguments.policy)?;
     let (component, digest) = source
         .read(None, &arguments.limits.limits())
         .map_err(|error| Failure::load(format!("`{}`", arguments.policy), error))?;

@@ -10,7 +10,7 @@ use nameplate_attestor::cases::Case;
 use nameplate_attestor::study::{Described, Source};
 use nameplate_attestor::{Envelope, Naming, NamingError};
 use nameplate_decisions::ReadError;
-use nameplate_policy::{PolicyRequest, PolicySource, Sandbox};
+use nameplate_policy::{PolicyRequest, Sandbox};
 use serde_json::Value;
 use std::path::Path;
 
@@ -134,7 +134,7 @@ pub(super) fn naming(
     let request = PolicyRequest {
         settings,
         limits: limits.limits(),
-        ..PolicyRequest::new(PolicySource::parse(source))
+        ..PolicyRequest::new(super::source(source)?)
     };
     Naming::load(sandbox, &request, Envelope::default()).map_err(|error| {
         if let NamingError::Load(error) = error {

@@ -21,8 +21,15 @@ pub(crate) enum Language {
 }
 
 /// Files of the project itself, with `NAME` for the policy's.
-const PROJECT: [(&str, &str); 14] = [
+const PROJECT: [(&str, &str); 16] = [
     ("Cargo.toml", include_str!("new/Cargo.toml.in")),
+    // The crates and the compiler that this repository's own policies are built
+    // with: without them equal sources need not give equal bytes.
+    ("Cargo.lock", include_str!("new/Cargo.lock.in")),
+    (
+        "rust-toolchain.toml",
+        include_str!("../../../../rust-toolchain.toml"),
+    ),
     ("README.md", include_str!("new/README.md.in")),
     (".gitignore", "/target\n"),
     (
@@ -300,6 +307,41 @@ mod tests {
             .map(|(path, _)| (*path).to_owned())
             .collect();
         assert_eq!(copied, present);
+    }
+
+    /// A newer version in the workspace, or one more crate of the guest's, has to
+    /// come into the template too.
+    #[test]
+    fn the_crates_are_those_that_the_workspace_is_locked_to() {
+        let packages = |text: &str| -> BTreeSet<(String, String, Option<String>)> {
+            let lock: Table = text.parse().unwrap();
+            let packages = lock["package"].as_array().unwrap().iter();
+            let text = |package: &Value, key: &str| -> Option<String> {
+                package
+                    .get(key)
+                    .map(|value| value.as_str().unwrap().to_owned())
+            };
+            packages
+                .map(|package| {
+                    (
+                        text(package, "name").unwrap(),
+                        text(package, "version").unwrap(),
+                        text(package, "checksum"),
+                    )
+                })
+                .collect()
+        };
+        let workspace = packages(include_str!("../../../../Cargo.lock"));
+        let (_, lock) = PROJECT
+            .into_iter()
+            .find(|(path, _)| *path == "Cargo.lock")
+            .unwrap();
+        let elsewhere: Vec<_> = packages(lock)
+            .into_iter()
+            .filter(|package| !workspace.contains(package))
+            .map(|(name, _, _)| name)
+            .collect();
+        assert_eq!(elsewhere, ["nameplate-policy-NAME"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! facts, evidence that is verified first, or a decision of a log.
 
 use super::many_subjects::unreadable;
-use crate::attest::{Challenge, challenge, chosen, warn};
+use crate::attest::{Challenge, Proof, challenge, chosen, warn};
 use crate::failure::Failure;
 use crate::input;
 use crate::inspect::evidence::Sent;
@@ -107,18 +107,20 @@ impl OneSubject {
         let attestors =
             Attestors::open_unrecorded(config, Sandbox::new()?).map_err(Failure::Config)?;
         warn(&attestors);
-        let attestor = chosen(&attestors, self.attestor.as_deref())?;
+        let (name, attestor) = chosen(&attestors, self.attestor.as_deref())?;
         let attempt = Attempt::at(self.now.unwrap_or_else(SystemTime::now));
         let bounded = |facts: Facts| {
             let bounds = Bounds::of(&attestor, facts.cluster());
             (facts, bounds)
         };
         let Some(key) = &self.key else {
-            let evidence = Sent::read(path)?.evidence(&attestor, self.cluster.as_deref())??;
+            let cluster = self.cluster.as_deref();
+            let evidence = Sent::read(path)?.evidence(&name, &attestor, cluster)??;
             let presented = Presented::Evidence(&evidence);
             let facts = attestor.facts(presented, &attempt);
             return facts.map(bounded).map_err(unproven);
         };
+        Proof::Certificate.suits(&name, attestor.method())?;
         let files = CertificateFiles {
             certificate: path.to_owned(),
             private_key: key.clone(),

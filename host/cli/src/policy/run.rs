@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::input;
 use crate::report::{Exit, Output};
 use nameplate_attestor::{AttestError, Envelope, Namespace, PolicyLabel};
-use nameplate_policy::{Facts, Policy, PolicyRequest, PolicySource, Sandbox};
+use nameplate_policy::{Facts, Policy, PolicyRequest, Sandbox};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -74,6 +74,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         identity: &identity,
         policy,
         fuel: verdict.fuel,
+        left_out: &[],
     };
     output.answer(&given, |out| given.write(out))?;
     Ok(Exit::Done)
@@ -101,7 +102,7 @@ impl Loaded {
         let request = PolicyRequest {
             settings,
             limits: limits.limits(),
-            ..PolicyRequest::new(PolicySource::parse(source))
+            ..PolicyRequest::new(super::source(source)?)
         };
         let policy = Policy::load(&Sandbox::new()?, &request)
             .map_err(|error| Failure::load(format!("`{source}`"), error))?;

@@ -12,13 +12,18 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// The issuer of a cluster that was given no other.
+const IN_CLUSTER: &str = "https://kubernetes.default.svc.cluster.local";
+
 /// Print the stanzas that make SPIRE load this binary
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+An option that the method has no use for is refused.
+
 Examples:
   nameplate spire config --attestor k8s_psat --cluster production
   nameplate spire config --attestor k8s_psat --cluster production --side server \
-      --jwks-file /etc/spire/production.jwks --issuer https://oidc.example.org
+      --keys /etc/spire/production.jwks --issuer https://oidc.example.org
   nameplate spire config --attestor k8s_psat --cluster production --output json")]
 pub(crate) struct Arguments {
     /// The evidence to attest
@@ -29,31 +34,34 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME")]
     name: Option<AttestorName>,
 
-    /// The cluster that the agents are in
-    #[arg(long, value_name = "NAME", default_value = "production")]
-    cluster: AttestorName,
+    /// The cluster that the agents are in, for all but `x509pop` [default:
+    /// production]
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<AttestorName>,
 
-    /// Where the cluster's public keys are: its JWKS, or PEM for `k8s_sat`
+    /// Where the cluster's public keys are: its JWKS for `k8s_psat`, PEM for
+    /// `k8s_sat`
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     keys: Option<PathBuf>,
 
-    /// What the cluster's tokens say that they are issued by
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "https://kubernetes.default.svc.cluster.local"
-    )]
-    issuer: String,
+    /// What the cluster's tokens say that they are issued by; for `k8s_sat` not
+    /// compared without it [default: `https://kubernetes.default.svc.cluster.local`
+    /// for `k8s_psat`]
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
 
-    /// The account of the agents
-    #[arg(
-        long,
-        value_name = "NAMESPACE:NAME",
-        default_value = "spire:spire-agent"
-    )]
-    service_account: AllowedServiceAccount,
+    /// An audience, of which a token has to have one; can be said several times;
+    /// for `k8s_sat` not compared without it [default: spire-server for `k8s_psat`]
+    #[arg(long, value_name = "NAME")]
+    audience: Vec<String>,
 
-    /// Where an agent finds its token, where it is not SPIRE's own place
+    /// The account of the agents, for `k8s_sat` and `k8s_psat` [default:
+    /// spire:spire-agent]
+    #[arg(long, value_name = "NAMESPACE:NAME")]
+    service_account: Option<AllowedServiceAccount>,
+
+    /// Where an agent finds its token, where it is not SPIRE's own place; for
+    /// `k8s_sat` and `k8s_psat`
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     token_path: Option<PathBuf>,
 
@@ -88,11 +96,52 @@ pub(crate) struct Arguments {
     binary: Option<PathBuf>,
 }
 
+impl Arguments {
+    /// Refuses options that the method has no use for: what is typed and not
+    /// written would be missed only when an agent is refused, or is not.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`], with the first.
+    fn suit_the_method(&self) -> Result<(), Failure> {
+        let method = self.attestor;
+        let (token, node, proof) = match method {
+            Method::K8sSat | Method::K8sPsat => (true, false, false),
+            Method::K8s => (false, true, false),
+            Method::X509Pop => (false, false, true),
+        };
+        let options = [
+            ("--cluster", self.cluster.is_some(), token || node),
+            ("--keys", self.keys.is_some(), token),
+            ("--issuer", self.issuer.is_some(), token),
+            ("--audience", !self.audience.is_empty(), token),
+            ("--service-account", self.service_account.is_some(), token),
+            ("--token-path", self.token_path.is_some(), token),
+            ("--ca-bundle", self.ca_bundle.is_some(), node || proof),
+            ("--kubeconfig", self.kubeconfig.is_some(), node),
+            ("--certificate", self.certificate.is_some(), proof),
+            ("--private-key", self.private_key.is_some(), proof),
+        ];
+        match options.into_iter().find(|(_, given, used)| *given && !used) {
+            Some((option, _, _)) => Err(Failure::Usage(format!(
+                "`{option}` says nothing about `{method}`: leave it out"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn cluster(&self) -> String {
+        self.cluster
+            .as_ref()
+            .map_or_else(|| "production".to_owned(), ToString::to_string)
+    }
+}
+
 /// Runs the subcommand.
 ///
 /// # Errors
-/// When the binary cannot be read.
+/// When an option does not suit the method, or the binary cannot be read.
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
+    arguments.suit_the_method()?;
     let unreadable = |error: io::Error| Failure::fault("binary_unreadable", error);
     let binary = match &arguments.binary {
         Some(binary) => std::path::absolute(binary).map_err(unreadable)?,
@@ -205,20 +254,34 @@ fn keys(arguments: &Arguments, method: TokenMethod) -> Result<Vec<String>, Failu
         Some(keys) => quoted(&keys.to_string_lossy()),
         None => quoted(otherwise),
     };
-    let account = quoted(&arguments.service_account.to_string());
+    let account = match &arguments.service_account {
+        Some(account) => quoted(&account.to_string()),
+        None => quoted("spire:spire-agent"),
+    };
+    let audience: Vec<_> = arguments.audience.iter().map(|name| quoted(name)).collect();
+    let audience = (!audience.is_empty()).then(|| audience.join(", "));
     let mut lines = vec![format!("service_account_allow_list = [{account}]")];
-    match method {
-        TokenMethod::K8sSat => lines.push(format!(
-            "service_account_key_file = {}",
-            file("/path/to/service-account.pub")
-        )),
-        TokenMethod::K8sPsat => lines.extend([
-            r#"verification = "local""#.to_owned(),
-            format!("jwks_file = {}", file("/path/to/jwks.json")),
-            format!("issuer = {}", quoted(&arguments.issuer)),
-            r#"audience = ["spire-server"]"#.to_owned(),
-        ]),
-    }
+    let (issuer, audience) = match method {
+        TokenMethod::K8sSat => {
+            lines.push(format!(
+                "service_account_key_file = {}",
+                file("/path/to/service-account.pub")
+            ));
+            // Old tokens have neither, and a default would refuse them all.
+            (arguments.issuer.as_deref(), audience)
+        }
+        TokenMethod::K8sPsat => {
+            lines.extend([
+                r#"verification = "local""#.to_owned(),
+                format!("jwks_file = {}", file("/path/to/jwks.json")),
+            ]);
+            let issuer = arguments.issuer.as_deref();
+            let audience = audience.unwrap_or_else(|| quoted("spire-server"));
+            (Some(issuer.unwrap_or(IN_CLUSTER)), Some(audience))
+        }
+    };
+    lines.extend(issuer.map(|issuer| format!("issuer = {}", quoted(issuer))));
+    lines.extend(audience.map(|audience| format!("audience = [{audience}]")));
     Ok(lines)
 }
 
@@ -235,14 +298,14 @@ fn server_data(arguments: &Arguments) -> Result<Vec<String>, Failure> {
             let bundle = path(arguments.ca_bundle.as_deref(), "/path/to/cluster-ca.pem")?;
             let kubeconfig = path(arguments.kubeconfig.as_deref(), "/path/to/kubeconfig")?;
             return Ok(vec![
-                format!("cluster = {}", quoted(arguments.cluster.as_str())),
+                format!("cluster = {}", quoted(&arguments.cluster())),
                 format!("ca_bundle_path = {bundle}"),
                 format!("kube_config_file = {kubeconfig}"),
             ]);
         }
     };
     let keys = keys(arguments, method)?.into_iter();
-    let cluster = quoted(arguments.cluster.as_str());
+    let cluster = quoted(&arguments.cluster());
     let mut lines = vec!["clusters = {".to_owned(), format!("    {cluster} = {{")];
     lines.extend(keys.map(|line| format!("        {line}")));
     lines.extend(["    }".to_owned(), "}".to_owned()]);
@@ -264,7 +327,7 @@ fn agent_data(arguments: &Arguments) -> Result<Vec<String>, Failure> {
         let path = quoted(&path.to_string_lossy());
         format!("token_path = {path}")
     });
-    let cluster = quoted(arguments.cluster.as_str());
+    let cluster = quoted(&arguments.cluster());
     // `k8s` has it from its API server, which is found as kubectl finds it.
     let cluster = (arguments.attestor != Method::K8s).then(|| format!("cluster = {cluster}"));
     Ok(cluster.into_iter().chain(token_path).collect())

@@ -382,3 +382,87 @@ fn a_certificate_has_a_key_and_no_cluster() {
     let check = place.run("config check x509pop.toml").exits(0);
     assert!(check.stdout.contains("1 authority"), "{}", check.stdout);
 }
+
+#[test]
+fn evidence_that_the_method_does_not_take_is_a_slip_of_who_typed_it() {
+    let place = by_certificate();
+    let by_token = "attest --config x509pop.toml --cluster production --token token";
+    let run = place.run(by_token).exits(2);
+    assert_eq!(
+        run.stderr,
+        "error: a token is no evidence for attestor `x509pop`, whose method `x509pop` takes certificates\n"
+    );
+    let run = place
+        .attest("--certificate node.pem --key node.key")
+        .exits(2);
+    assert_eq!(
+        run.stderr,
+        "error: a certificate is no evidence for attestor `k8s_sat`, whose method `k8s_sat` takes tokens\n"
+    );
+}
+
+#[test]
+fn what_a_server_would_record_or_keep_is_said_to_be_left_out() {
+    let place = Place::new();
+    place.configure(
+        "policy = { source = \"builtin:node\" }\n\
+         decision_log = { directory = \"log\" }\n\
+         on_collision = \"refuse\"",
+    );
+    let text = place.read("nameplate.toml");
+    place.write(
+        "nameplate.toml",
+        &format!("state_directory = \"state\"\n{text}"),
+    );
+    let flags = "--cluster production --token token";
+    let run = place.attest(flags).exits(0);
+    assert_eq!(run.stdout, IDENTITY);
+    assert_eq!(
+        run.stderr,
+        "note: nothing is recorded or kept without `--record`; left out: `decision_log`, \
+         `state_directory`, `on_collision`\n"
+    );
+    let run = place.attest(&format!("{flags} --output json")).exits(0);
+    assert_eq!(run.stderr, "");
+    assert_eq!(
+        run.json()["left_out"],
+        json!(["decision_log", "state_directory", "on_collision"])
+    );
+    for nothing in ["log", "state"] {
+        assert!(!place.path().join(nothing).exists(), "{nothing}");
+    }
+
+    let run = place.attest(&format!("{flags} --record")).exits(0);
+    assert_eq!(run.stdout, IDENTITY);
+    assert_eq!(run.stderr, "");
+    let shown = place.run("log show log").exits(0).stdout;
+    assert_eq!(shown.lines().count(), 1, "{shown}");
+    let status = place.run("status --state state").exits(0).stdout;
+    assert!(status.contains("k8s_sat"), "{status}");
+    place.run("log verify log").exits(0);
+}
+
+#[test]
+fn a_second_subject_of_one_name_is_refused_where_it_is_recorded() {
+    let place = Place::new();
+    place.configure(
+        "policy = { source = \"builtin:template\", settings = { path = [\"{cluster}\", \"one\"] } }\n\
+         on_collision = \"refuse\"",
+    );
+    let text = place.read("nameplate.toml");
+    place.write(
+        "nameplate.toml",
+        &format!("state_directory = \"state\"\n{text}"),
+    );
+    let mut other = claims();
+    other["kubernetes.io"]["node"] = json!({ "name": "worker-2", "uid": "node-uid-2" });
+    place.write("other", &token(&other));
+    let attest = |token: &str, more: &str| {
+        place.attest(&format!("--cluster production --token {token} {more}"))
+    };
+    attest("token", "--record").exits(0);
+    attest("other", "").exits(0);
+    let run = attest("other", "--record --output json").exits(1);
+    assert_eq!(run.json()["error"]["reason"], "identity_collision");
+    attest("token", "--record").exits(0);
+}

@@ -116,3 +116,73 @@ fn what_is_no_evidence_is_said_and_not_repeated() {
         assert!(!run.stderr.contains("canary"), "{}", run.stderr);
     }
 }
+
+#[test]
+fn checks_that_wait_for_the_key_are_named() {
+    let place = Place::new();
+    place.issue_for("system:node:node-7", Some("system:nodes"));
+    place.write(
+        "kubeconfig",
+        "current-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n\
+         clusters: [{name: c, cluster: {server: \"https://127.0.0.1:1\", \
+         certificate-authority: ca.pem}}]\nusers: [{name: u, user: {token: canary}}]\n",
+    );
+    let k8s = |lookup: &str| {
+        place.write(
+            "k8s.toml",
+            &format!(
+                "trust_domain = \"example.org\"\n[attestors.k8s]\ncluster = \"production\"\n\
+                 ca_bundle_path = \"ca.pem\"\n{lookup}\n"
+            ),
+        );
+        place
+            .run("inspect evidence node.pem --config k8s.toml --request r --output json")
+            .exits(0)
+            .json()["verdict"]
+            .clone()
+    };
+    let key = "that the peer has the certificate's key";
+    let policy = "what the policy says";
+    let verdict = k8s("kube_config_file = \"kubeconfig\"");
+    assert_eq!(verdict["outcome"], "challenged");
+    assert_eq!(
+        verdict["not_made"],
+        json!([
+            key,
+            "the CertificateSigningRequest, which the API server has",
+            "the node, which the API server knows",
+            policy
+        ])
+    );
+    let run = place.run("inspect evidence node.pem --config k8s.toml --request r");
+    let said = "\nit would be challenged: every check before that holds\n  \
+                not checked that the peer has the certificate's key\n  \
+                not checked the CertificateSigningRequest, which the API server has\n";
+    let run = run.exits(0);
+    assert!(run.stdout.contains(said), "{}", run.stdout);
+
+    // Where nobody is asked, nothing waits for it.
+    let verdict = k8s("");
+    assert_eq!(verdict["not_made"], json!([key, policy]));
+}
+
+#[test]
+fn evidence_of_another_kind_is_a_slip() {
+    let place = Place::new();
+    place.issue();
+    place.write("x509pop.toml", POP);
+    let run = place
+        .run("inspect evidence token --config x509pop.toml --cluster production")
+        .exits(2);
+    assert_eq!(
+        run.stderr,
+        "error: a token is no evidence for attestor `x509pop`, whose method `x509pop` takes certificates\n"
+    );
+    let run = place
+        .run("inspect evidence node.pem --config nameplate.toml")
+        .exits(2);
+    assert_eq!(
+        run.stderr,
+        "error: a certificate is no evidence for attestor `k8s_sat`, whose method `k8s_sat` takes tokens\n"
+    );
+}

@@ -1,6 +1,6 @@
 //! `nameplate policy inspect`.
 
-use crate::support::{Place, nameplate};
+use crate::support::{Place, nameplate, repository};
 use serde_json::{Value, json};
 use wasm_encoder::{
     Component, ComponentImportSection, ComponentTypeRef, ComponentTypeSection, InstanceType,
@@ -150,4 +150,27 @@ fn a_limit_decides() {
         "{answer:#}"
     );
     nameplate(&[inspect.as_slice(), &["functions=none"]].concat()).exits(2);
+}
+
+/// A project is built by those commands alone that say so.
+#[test]
+fn a_folder_is_no_component_and_how_to_make_one_is_said() {
+    let place = Place::new();
+    std::fs::create_dir(place.path().join("mine")).unwrap();
+    let cases = repository().join("policies/node/cases");
+    for command in [
+        "inspect mine",
+        "bench mine",
+        "collisions mine --cases CASES",
+        "diff mine builtin:node --against mine",
+    ] {
+        let command = command.replace("CASES", &cases.display().to_string());
+        let run = place.run(&format!("policy {command}")).exits(2);
+        assert_eq!(
+            run.stderr,
+            "error: `mine` is a folder: `nameplate policy build mine` makes a component of a \
+             project, name that\n",
+            "{command}"
+        );
+    }
 }

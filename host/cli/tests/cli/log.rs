@@ -184,6 +184,14 @@ fn a_log_is_shown_as_far_as_it_was_asked_for() {
     assert_eq!(shown["time"], "2027-01-15T08:00:03.000Z");
     let number = shown["sequence"].as_u64().unwrap();
     assert_eq!(lines(&format!("log show log --record {number}")), 1);
+    // One that is there, and is not picked, is no error.
+    let other = format!("log show log --record {number} --attestor other");
+    assert_eq!(lines(&other), 0);
+    let run = place.run("log show log --record 999").exits(1);
+    assert_eq!(
+        (run.stdout.as_str(), run.stderr.as_str()),
+        ("", "error: record 999 of the log is no decision\n")
+    );
 
     let mut bad = fs::read(segment(&place)).unwrap();
     let at = bad.len() / 2;
@@ -241,6 +249,10 @@ fn a_policy_of_the_operators_own_is_found_where_it_is_said_to_be() {
     component.extend([0, 5, 3, b'o', b'w', b'n', b'!']);
     fs::create_dir(place.path().join("kept")).unwrap();
     fs::write(place.path().join("kept/own"), &component).unwrap();
+    // What else lies in a folder of policies is no component.
+    fs::create_dir(place.path().join("kept/own.d")).unwrap();
+    fs::write(place.path().join("kept/README.md"), "canary").unwrap();
+    fs::write(place.path().join("kept/empty"), "").unwrap();
     let place = place_with(place, "kept/own");
     let answer = |line: &str, code: i32| {
         place

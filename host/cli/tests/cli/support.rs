@@ -116,13 +116,22 @@ impl Place {
     /// A certificate `node.pem` with `node.key`, and `ca.pem` of the authority
     /// that signed it. `other.key` is nobody's.
     pub(crate) fn issue(&self) {
+        self.issue_for("node-7", None);
+    }
+
+    /// The same, where the certificate is `common_name`'s of `organization`.
+    pub(crate) fn issue_for(&self, common_name: &str, organization: Option<&str>) {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let root = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "node-7");
+        let subject = &mut params.distinguished_name;
+        subject.push(DnType::CommonName, common_name);
+        if let Some(organization) = organization {
+            subject.push(DnType::OrganizationName, organization);
+        }
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         let leaf = params.signed_by(&key, &root).unwrap();
         self.write("ca.pem", &root.pem());

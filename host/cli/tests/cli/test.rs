@@ -268,11 +268,33 @@ fn what_no_case_shows_is_listed() {
     );
     // A program that reads TAP must not take that for success.
     let run = place.run(&format!("{required} --format tap")).exits(1);
-    assert!(
-        run.stdout
-            .contains("\nnot ok 3 - collisions, coverage, mutants\n"),
-        "{}",
-        run.stdout
+    let check = "\nnot ok 3 - --require-coverage\n  ---\n  message: \"the cases do not show every \
+                 denial and setting\"\n";
+    assert!(run.stdout.contains(check), "{}", run.stdout);
+    assert!(!run.stdout.contains("not ok 4"), "{}", run.stdout);
+    let run = place.run(required).exits(1);
+    let said = "FAILED: the cases do not show every denial and setting, and `--require-coverage` \
+                is asked for\n";
+    assert!(run.stdout.ends_with(said), "{}", run.stdout);
+}
+
+/// Two demands that are not met are two checks that fail.
+#[test]
+fn each_demand_that_is_not_met_is_named() {
+    let place = place();
+    let id = identity(&"4e".repeat(32));
+    place.write("cases/one.json", &case("n1", Some(id.clone())));
+    place.write("cases/two.json", &case("n2", Some(id)));
+    let test = "policy test builtin:thumbprint --cases cases --output json";
+    let unmet = |flags: &str, code: i32| {
+        let run = place.run(&format!("{test} {flags}")).exits(code);
+        run.json()["unmet"].clone()
+    };
+    assert_eq!(unmet("", 0), json!([]));
+    assert_eq!(unmet("--deny-collisions", 1), json!(["--deny-collisions"]));
+    assert_eq!(
+        unmet("--deny-collisions --require-coverage", 1),
+        json!(["--deny-collisions", "--require-coverage"])
     );
 }
 

@@ -4,8 +4,10 @@ mod node_certificate;
 
 use super::cluster::cluster_name;
 use super::reading::Reading;
-use super::table::{self, TableReader};
-use crate::agent::{AgentConfig, CertificateFiles, SvidEndpointError, TokenSource};
+use super::table::{self, Field, TableReader};
+use crate::agent::{
+    AgentConfig, CertificateFiles, CertificateFilesError, SvidEndpointError, TokenSource,
+};
 use crate::config::document::Node;
 use crate::config::problem::Problem;
 use crate::config::{PluginData, Problems, Source};
@@ -110,20 +112,29 @@ fn files(table: &mut TableReader<'_, '_>, base: &Path) -> Option<CertificateFile
             let place = table.place();
             table.note(Problem::error(place, format!("{key} is required")));
         }
-        table.string(key).map(|path| base.join(path.value))
+        table.string(key)
     };
     let private_key = required("private_key_path");
     let certificate = required("certificate_path");
-    let intermediates = table
-        .string("intermediates_path")
-        .map(|path| base.join(path.value));
+    let intermediates = table.string("intermediates_path");
+    let (private_key, certificate) = (private_key?, certificate?);
+    let in_base = |path: &Field<&str>| base.join(path.value);
     let files = CertificateFiles {
-        private_key: private_key?,
-        certificate: certificate?,
-        intermediates,
+        private_key: in_base(&private_key),
+        certificate: in_base(&certificate),
+        intermediates: intermediates.as_ref().map(in_base),
     };
     if let Err(error) = files.load() {
-        let place = table.place();
+        let place = match &error {
+            CertificateFilesError::Unreadable { path, .. } if *path == files.certificate => {
+                Some(certificate.span)
+            }
+            CertificateFilesError::Unreadable { .. } => Some(private_key.span),
+            CertificateFilesError::IntermediatesUnreadable { .. }
+            | CertificateFilesError::Intermediates(_) => intermediates.map(|path| path.span),
+            // Either may be the wrong one of the two.
+            CertificateFilesError::KeyPair(_) => table.place(),
+        };
         table.note(Problem::error(place, chain(&error)));
         return None;
     }

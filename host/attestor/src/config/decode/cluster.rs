@@ -79,7 +79,7 @@ pub(super) fn cluster(
         // Every key has been asked for by now: only then may one be unknown.
         let proof = if review {
             Proof::Review(ReviewProof {
-                api: api?,
+                api: api.ok().flatten()?,
                 audience,
             })
         } else {

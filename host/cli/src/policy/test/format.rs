@@ -5,7 +5,7 @@ mod junit;
 mod tap;
 mod text;
 
-use super::round::{Round, Tried};
+use super::round::{Demand, Round, Tried};
 use nameplate_attestor::cases::{Outcome, Shortfall};
 use std::io::{self, Write};
 
@@ -53,21 +53,18 @@ struct CheckFailure {
 /// The cases, and what else decides how the process ends: each is a check, so
 /// that no run that fails looks like one where everything holds.
 fn checks(round: &Round) -> Vec<Check> {
-    let mut checks: Vec<Check> = round.tried.iter().map(case).collect();
-    if round.failed() == 0 && !round.is_ok() {
-        checks.push(Check {
-            name: "collisions, coverage, mutants".to_owned(),
-            fuel: None,
-            failure: Some(CheckFailure {
-                message: "every case passes, and something that was asked for does not hold"
-                    .to_owned(),
-                expected: None,
-                found: None,
-                detail: Some(rest(round)),
-            }),
-        });
-    }
-    checks
+    let cases = round.tried.iter().map(case);
+    let unmet = round.unmet().into_iter().map(|demand| Check {
+        name: demand.option().to_owned(),
+        fuel: None,
+        failure: Some(CheckFailure {
+            message: demand.unmet().to_owned(),
+            expected: None,
+            found: None,
+            detail: Some(detail(round, demand)),
+        }),
+    });
+    cases.chain(unmet).collect()
 }
 
 fn case(tried: &Tried) -> Check {
@@ -95,11 +92,11 @@ fn case(tried: &Tried) -> Check {
     }
 }
 
-/// What is not a case, as people read it.
-fn rest(round: &Round) -> String {
+/// What shows that a demand is not met, as people read it.
+fn detail(round: &Round, demand: Demand) -> String {
     let mut written = anstream::StripStream::new(Vec::new());
     // Nothing that writes into memory fails.
-    let _written = text::write_rest(round, &mut written);
+    let _written = text::write_demand(round, demand, &mut written);
     String::from_utf8_lossy(&written.into_inner())
         .trim()
         .to_owned()

@@ -155,13 +155,18 @@ impl Mutation {
             row(
                 "not reached",
                 format!(
-                    "{skipped} mutants, in {functions} {}",
+                    "{skipped} {}, in {functions} {}",
+                    plural(skipped, "mutant"),
                     plural(functions, "function")
                 ),
             )?;
         }
         if report.refused > 0 {
-            row("refused", format!("{} mutants", report.refused))?;
+            let refused = report.refused;
+            row(
+                "refused",
+                format!("{refused} {}", plural(refused, "mutant")),
+            )?;
         }
         if report.untried > 0 {
             let (untried, mutants) = (report.untried, report.mutants);

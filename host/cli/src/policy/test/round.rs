@@ -53,6 +53,37 @@ impl Tried {
     }
 }
 
+/// What a run is to show besides its cases, where that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Demand {
+    /// `--deny-collisions`.
+    NoCollisions,
+    /// `--require-coverage`.
+    Coverage,
+    /// `--max-unnoticed`.
+    Mutants,
+}
+
+impl Demand {
+    /// The option that asks for it.
+    pub(super) fn option(self) -> &'static str {
+        match self {
+            Self::NoCollisions => "--deny-collisions",
+            Self::Coverage => "--require-coverage",
+            Self::Mutants => "--max-unnoticed",
+        }
+    }
+
+    /// What is wrong where it does not hold.
+    pub(super) fn unmet(self) -> &'static str {
+        match self {
+            Self::NoCollisions => "different subjects get one SPIFFE ID",
+            Self::Coverage => "the cases do not show every denial and setting",
+            Self::Mutants => "more mutants go unnoticed than may",
+        }
+    }
+}
+
 /// One run of all cases.
 #[derive(Debug)]
 pub(super) struct Round {
@@ -111,11 +142,25 @@ impl Round {
 
     /// Whether everything is as it has to be.
     pub(super) fn is_ok(&self) -> bool {
+        self.failed() == 0 && self.unmet().is_empty()
+    }
+
+    /// What was asked for besides the cases, and does not hold.
+    pub(super) fn unmet(&self) -> Vec<Demand> {
         let covered = self.coverage.as_ref().is_none_or(Coverage::is_complete);
-        self.failed() == 0
-            && (self.collisions.is_empty() || !self.deny_collisions)
-            && (covered || !self.require_coverage)
-            && self.mutation.as_ref().is_none_or(Mutation::is_ok)
+        let demands = [
+            (
+                Demand::NoCollisions,
+                self.collisions.is_empty() || !self.deny_collisions,
+            ),
+            (Demand::Coverage, covered || !self.require_coverage),
+            (
+                Demand::Mutants,
+                self.mutation.as_ref().is_none_or(Mutation::is_ok),
+            ),
+        ];
+        let unmet = demands.into_iter().filter(|(_, holds)| !holds);
+        unmet.map(|(demand, _)| demand).collect()
     }
 
     pub(super) fn passed(&self) -> usize {
@@ -150,6 +195,7 @@ impl Round {
             "failed": self.failed(),
             "blessed": self.blessed(),
             "max_fuel": self.max_fuel(),
+            "unmet": self.unmet().into_iter().map(Demand::option).collect::<Vec<_>>(),
             "cases": self.tried.iter().map(CaseReport::new).collect::<Vec<_>>(),
             "collisions": self.collisions,
             "coverage": self.coverage.as_ref().map(coverage::document),

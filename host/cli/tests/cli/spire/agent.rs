@@ -3,6 +3,7 @@
 use super::host::{Host, OFFERED};
 use super::refused;
 use crate::support::{Place, nameplate};
+use serde_json::json;
 use tonic::Code;
 
 const SAT: &str = "--attestor k8s_sat";
@@ -164,6 +165,76 @@ async fn an_api_server_that_is_away_is_said_and_may_come_back() {
     host.deinit().await;
     let (status, _) = host.shut_down().await;
     assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn every_option_of_the_stanza_is_written_or_refused() {
+    let config = |arguments: &str| {
+        let mut words = vec!["spire", "config"];
+        words.extend(arguments.split_whitespace());
+        nameplate(&words)
+    };
+    let plain = config("--attestor k8s_sat --side server").exits(0).stdout;
+    assert!(!plain.contains("issuer"), "{plain}");
+    assert!(!plain.contains("audience"), "{plain}");
+    let given = "--attestor k8s_sat --side server --issuer https://i --audience a --audience b";
+    let stanza = config(given).exits(0).stdout;
+    assert!(
+        stanza.contains("issuer = \"https://i\"\n                audience = [\"a\", \"b\"]\n"),
+        "{stanza}"
+    );
+    let psat = config("--attestor k8s_psat --side server").exits(0).stdout;
+    for default in [
+        "issuer = \"https://kubernetes.default.svc.cluster.local\"\n",
+        "audience = [\"spire-server\"]\n",
+        "service_account_allow_list = [\"spire:spire-agent\"]\n",
+    ] {
+        assert!(psat.contains(default), "{psat}");
+    }
+    for (method, option) in [
+        ("x509pop", "--cluster"),
+        ("x509pop", "--keys"),
+        ("x509pop", "--issuer"),
+        ("k8s", "--audience"),
+        ("k8s", "--token-path"),
+        ("k8s_sat", "--ca-bundle"),
+        ("k8s_psat", "--kubeconfig"),
+        ("k8s", "--certificate"),
+        ("k8s_sat", "--private-key"),
+    ] {
+        let run = config(&format!("--attestor {method} {option} x")).exits(2);
+        assert_eq!(
+            run.stderr,
+            format!("error: `{option}` says nothing about `{method}`: leave it out\n")
+        );
+    }
+    for fits in [
+        "k8s --cluster x --ca-bundle x --kubeconfig x",
+        "x509pop --ca-bundle x --certificate x --private-key x",
+        "k8s_sat --cluster x --keys x --service-account a:b --token-path x",
+    ] {
+        config(&format!("--attestor {fits}")).exits(0);
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_shown_where_it_is_written() {
+    let place = Place::new();
+    place.issue();
+    let check = "config check agent.hcl --plugin x509pop --side agent --trust-domain example.org --output json";
+    let line_of = |key: &str, certificate: &str, intermediates: &str| {
+        let data = format!(
+            "private_key_path = \"{key}\"\ncertificate_path = \"{certificate}\"\n\
+             intermediates_path = \"{intermediates}\"\n"
+        );
+        place.write("agent.hcl", &data);
+        let run = place.run(check);
+        (run.code == 1).then(|| run.json()["error"]["problems"][0]["line"].clone())
+    };
+    assert_eq!(line_of("node.key", "node.pem", "ca.pem"), None);
+    assert_eq!(line_of("gone", "node.pem", "ca.pem"), Some(json!(1)));
+    assert_eq!(line_of("node.key", "gone", "ca.pem"), Some(json!(2)));
+    assert_eq!(line_of("node.key", "node.pem", "gone"), Some(json!(3)));
 }
 
 #[test]

@@ -38,13 +38,20 @@ pub(super) fn is_by_review(table: &mut TableReader<'_, '_>, method: TokenMethod)
     }
 }
 
+/// An API server that is to be asked and cannot be, which was noted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unusable;
+
 /// The API server, where it is asked anything.
+///
+/// # Errors
+/// [`Unusable`], so that nothing more is said about what it would be asked.
 pub(super) fn api(
     table: &mut TableReader<'_, '_>,
     method: TokenMethod,
     name: &str,
     review: bool,
-) -> Option<Arc<dyn ClusterApi>> {
+) -> Result<Option<Arc<dyn ClusterApi>>, Unusable> {
     let lookup = method == TokenMethod::K8sPsat
         && !review
         && table.boolean("lookup").is_some_and(|lookup| lookup.value);
@@ -65,13 +72,15 @@ pub(super) fn api(
             );
             table.note(Problem::warning(entry.key_span.clone(), text));
         }
-        return None;
+        return Ok(None);
     }
     api_server(
         table,
         "kube_config_file",
         &format!("cluster {}", quoted(name)),
     )
+    .map(Some)
+    .ok_or(Unusable)
 }
 
 /// The API server of the kubeconfig that `key` names; with none, or an empty
@@ -131,13 +140,14 @@ pub(super) fn no_keys(table: &mut TableReader<'_, '_>, method: TokenMethod, name
 pub(super) fn binding(
     table: &mut TableReader<'_, '_>,
     name: &str,
-    api: Option<Arc<dyn ClusterApi>>,
+    api: Result<Option<Arc<dyn ClusterApi>>, Unusable>,
 ) -> Binding {
+    let asks_nobody = matches!(api, Ok(None));
     let mut labels = |key: &'static str| -> Vec<String> {
         let Some(list) = table.strings(key, "topology.kubernetes.io/zone") else {
             return Vec::new();
         };
-        if api.is_none() && !list.value.is_empty() {
+        if asks_nobody && !list.value.is_empty() {
             let text = format!(
                 "cluster {} has `{key}`, and no label is read from its API server",
                 quoted(name)
@@ -150,12 +160,13 @@ pub(super) fn binding(
     let node_labels = labels("allowed_node_label_keys");
     let pod_labels = labels("allowed_pod_label_keys");
     match api {
-        Some(api) => Binding::LookedUp(Lookup {
+        Ok(Some(api)) => Binding::LookedUp(Lookup {
             api,
             node_labels,
             pod_labels,
         }),
-        None => Binding::Pod,
+        // Of the second nothing serves: it is an error of the configuration.
+        Ok(None) | Err(Unusable) => Binding::Pod,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::coverage;
 use super::super::difference;
-use super::super::round::{Round, Tried};
+use super::super::round::{Demand, Round, Tried};
 use crate::failure::plural;
 use crate::report::{BAD, FAINT, GOOD, NOTE, grouped, printable};
 use nameplate_attestor::cases::Shortfall;
@@ -19,22 +19,22 @@ pub(super) fn write(round: &Round, out: &mut dyn Write) -> io::Result<()> {
         .tried
         .iter()
         .try_for_each(|tried| write_case(out, tried, width))?;
-    write_rest(round, out)?;
+    for demand in [Demand::NoCollisions, Demand::Coverage, Demand::Mutants] {
+        write_demand(round, demand, out)?;
+    }
     write_sum(round, out)
 }
 
-/// Writes what is not a case: collisions, coverage, mutants.
-pub(super) fn write_rest(round: &Round, out: &mut dyn Write) -> io::Result<()> {
-    round
-        .collisions
-        .iter()
-        .try_for_each(|collision| collision.write(out))?;
-    if let Some(coverage) = &round.coverage {
-        coverage::write(coverage, out)?;
-    }
-    match &round.mutation {
-        Some(mutation) => mutation.write(out),
-        None => Ok(()),
+/// Writes what was found of a demand, met or not.
+pub(super) fn write_demand(round: &Round, demand: Demand, out: &mut dyn Write) -> io::Result<()> {
+    match (demand, &round.coverage, &round.mutation) {
+        (Demand::NoCollisions, ..) => round
+            .collisions
+            .iter()
+            .try_for_each(|collision| collision.write(out)),
+        (Demand::Coverage, Some(coverage), _) => coverage::write(coverage, out),
+        (Demand::Mutants, _, Some(mutation)) => mutation.write(out),
+        (Demand::Coverage, None, _) | (Demand::Mutants, _, None) => Ok(()),
     }
 }
 
@@ -89,5 +89,12 @@ fn write_sum(round: &Round, out: &mut dyn Write) -> io::Result<()> {
     if collisions > 0 {
         write!(out, ", {collisions} {}", plural(collisions, "collision"))?;
     }
-    writeln!(out, "; at most {} fuel", grouped(round.max_fuel()))
+    writeln!(out, "; at most {} fuel", grouped(round.max_fuel()))?;
+    round.unmet().into_iter().try_for_each(|demand| {
+        let (option, unmet) = (demand.option(), demand.unmet());
+        writeln!(
+            out,
+            "{BAD}FAILED{BAD:#}: {unmet}, and `{option}` is asked for"
+        )
+    })
 }
