@@ -3,7 +3,7 @@
 
 use super::limits::LimitFlags;
 use super::test::files;
-use crate::failure::Failure;
+use crate::failure::{Failure, plural};
 use crate::report;
 use anyhow::anyhow;
 use nameplate_attestor::cases::Case;
@@ -92,10 +92,11 @@ pub(super) fn through<T>(
     if let Some(error) = failed {
         return Err(unreadable(error));
     }
-    if facts.redacted() > 0 {
+    let redacted = facts.redacted();
+    if redacted > 0 {
+        let records = plural(usize::try_from(redacted).unwrap_or(usize::MAX), "record");
         report::progress(&format!(
-            "of {} records the log keeps facts back: names that depend on those are not as they were",
-            facts.redacted()
+            "of {redacted} {records} the log keeps facts back: names that depend on those are not as they were"
         ));
     }
     if facts.unread_envelopes() > 0 {
