@@ -101,7 +101,7 @@ pub enum VerifyFault {
     },
     /// Every checkpoint kept elsewhere is of another log: either these are not
     /// its own, or the log is not the one that they were taken of.
-    #[error("none of the {kept} kept checkpoints is of this log; the first is of the log `{}`", log.escape_debug())]
+    #[error("no kept checkpoint is of this log, of {kept}; the first is of the log `{}`", log.escape_debug())]
     KeptForeign {
         /// How many there are.
         kept: u64,

@@ -243,7 +243,7 @@ fn write(out: &mut dyn Write, path: &Path, found: &Verification, torn: u64) -> i
     row(
         out,
         "lines",
-        format_args!("{lines} in {} segments", found.segments),
+        format_args!("{lines}, segments {}", found.segments),
     )?;
     if let (Some(first), Some((last, head))) = (found.first, found.last) {
         row(out, "from, to", format_args!("{first}, {last} ({head})"))?;
@@ -264,10 +264,10 @@ fn notes(found: &Verification, torn: u64) -> Vec<String> {
     let mut notes = Vec::new();
     if found.lost > 0 {
         let lost = grouped(found.lost);
-        notes.push(format!("{lost} decisions are not in it, as it says itself"));
+        notes.push(format!("decisions that are not in it, as it says itself: {lost}"));
     }
     if found.repairs > 0 {
-        notes.push(format!("{} torn ends were mended", found.repairs));
+        notes.push(format!("torn ends that were mended: {}", found.repairs));
     }
     if found.retired_through > 0 {
         let through = grouped(found.retired_through);
@@ -284,16 +284,16 @@ fn notes(found: &Verification, torn: u64) -> Vec<String> {
     if found.kept_before > 0 {
         let before = found.kept_before;
         notes.push(format!(
-            "{before} kept checkpoints are of lines from before the first"
+            "kept checkpoints of lines from before the first: {before}"
         ));
     }
     if found.kept_foreign > 0 {
         let foreign = grouped(found.kept_foreign);
-        notes.push(format!("{foreign} kept checkpoints are of other logs"));
+        notes.push(format!("kept checkpoints of other logs: {foreign}"));
     }
     if torn > 0 {
         notes.push(format!(
-            "{} kept checkpoints are half written",
+            "kept checkpoints that are half written: {}",
             grouped(torn)
         ));
     }

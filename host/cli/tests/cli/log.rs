@@ -119,8 +119,8 @@ fn kept_checkpoints_are_read_past_what_is_half_written_and_of_other_logs() {
     let own_log = own_log["log"].as_str().unwrap();
     assert!(run.stdout.contains(own_log), "{}", run.stdout);
     for note in [
-        "1 kept checkpoints are of other logs\n",
-        "1 kept checkpoints are half written\n",
+        "kept checkpoints of other logs: 1\n",
+        "kept checkpoints that are half written: 1\n",
     ] {
         assert!(run.stdout.contains(note), "{}", run.stdout);
     }
@@ -129,7 +129,7 @@ fn kept_checkpoints_are_read_past_what_is_half_written_and_of_other_logs() {
     let fault = &answer(foreign, 1)["faults"][0]["message"];
     let fault = fault.as_str().unwrap();
     assert!(
-        fault.starts_with("none of the 1 kept checkpoints is of this log"),
+        fault.starts_with("no kept checkpoint is of this log, of 1"),
         "{fault}"
     );
     for (line, told) in [

@@ -67,7 +67,7 @@ fn checkpoints_of_another_log_are_no_fault_and_hide_nothing() {
     let found = verify(&one, &of_two);
     let count = of_two.len();
     let expected = format!(
-        "none of the {count} kept checkpoints is of this log; the first is of the log `{}`",
+        "no kept checkpoint is of this log, of {count}; the first is of the log `{}`",
         of_two[0].log
     );
     let faults: Vec<_> = found.faults.iter().map(ToString::to_string).collect();
