@@ -12,6 +12,7 @@ use crate::derivation::SettingProblem;
 use crate::error::PolicyFault;
 use crate::instance::{Instance, Ledger, Prepared};
 use crate::limits::Limits;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -61,12 +62,15 @@ fn attempt(engine: &Engine, bytes: &[u8], settings: &str, limits: &Limits) -> At
         Ok(Err(problems)) => return Attempt::Refused(problems),
         Err(fault) => return Attempt::Failed(fault),
     }
-    let mut state = match instance.into_state() {
-        Ok(state) => state,
+    let mut readings = match instance.into_state() {
+        Ok(state) => Readings {
+            state,
+            memories: BTreeMap::new(),
+        },
         Err(fault) => return Attempt::Failed(fault),
     };
-    let snapshot = now(wizer.snapshot_component(&context, &mut state));
-    if let Some(why) = state.failed {
+    let snapshot = now(wizer.snapshot_component(&context, &mut readings));
+    if let Some(why) = readings.state.failed {
         return Attempt::Unsuitable(why);
     }
     match snapshot {
@@ -126,32 +130,78 @@ impl State {
     }
 }
 
-impl ComponentInstanceState for State {
+/// What was read of that state.
+struct Readings {
+    state: State,
+    /// Contents of memories, by their accessors.
+    memories: BTreeMap<String, Vec<u8>>,
+}
+
+impl Readings {
+    /// The contents of a memory, read once. Its accessor grows it by a page for
+    /// the answer, so a second call may meet the limit where the first did not;
+    /// the rewriting tool, which asks twice, would cut out of what is then
+    /// nothing, and panic.
+    fn memory(&mut self, interface: &str, function: &str) -> &[u8] {
+        let accessor = format!("{interface}#{function}");
+        let state = &mut self.state;
+        self.memories
+            .entry(accessor)
+            .or_insert_with(|| state.read(interface, function).unwrap_or_default())
+    }
+}
+
+impl ComponentInstanceState for Readings {
     async fn call_func_ret_list_u8(
         &mut self,
         instance: &str,
         function: &str,
         contents: impl FnOnce(&[u8]) + Send,
     ) {
-        let bytes: Vec<u8> = self.read(instance, function).unwrap_or_default();
-        contents(&bytes);
+        contents(self.memory(instance, function));
     }
 
     async fn call_func_ret_s32(&mut self, instance: &str, function: &str) -> i32 {
-        self.read(instance, function).unwrap_or_default()
+        self.state.read(instance, function).unwrap_or_default()
     }
 
     async fn call_func_ret_s64(&mut self, instance: &str, function: &str) -> i64 {
-        self.read(instance, function).unwrap_or_default()
+        self.state.read(instance, function).unwrap_or_default()
     }
 
     async fn call_func_ret_f32(&mut self, instance: &str, function: &str) -> u32 {
-        let value: f32 = self.read(instance, function).unwrap_or_default();
+        let value: f32 = self.state.read(instance, function).unwrap_or_default();
         value.to_bits()
     }
 
     async fn call_func_ret_f64(&mut self, instance: &str, function: &str) -> u64 {
-        let value: f64 = self.read(instance, function).unwrap_or_default();
+        let value: f64 = self.state.read(instance, function).unwrap_or_default();
         value.to_bits()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Limits, Policy, PolicyRequest, PolicySource, Sandbox, Start};
+
+    #[test]
+    fn a_page_more_than_the_policy_needs_is_enough_to_read_its_memory() {
+        let sandbox = Sandbox::new().unwrap();
+        let start = |pages: usize| {
+            let mut request = PolicyRequest::new(PolicySource::parse("builtin:uuid"));
+            request.limits = Limits {
+                memory_bytes: pages << 16,
+                ..Limits::default()
+            };
+            let policy = Policy::load(&sandbox, &request).ok()?;
+            Some(policy.start().clone())
+        };
+        let least = (1..64).find(|pages| start(*pages).is_some()).unwrap();
+        // An accessor has no page for its answer, and says so; nothing panics.
+        let Some(Start::Unconfigured { reason }) = start(least) else {
+            panic!("{:?}", start(least));
+        };
+        assert_ne!(reason, "its state cannot be read back");
+        assert_eq!(start(least + 1), Some(Start::Configured));
     }
 }
