@@ -44,7 +44,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// and then what the limits let a component have. Its memory is held twice
 /// where a snapshot is made of it, and a component is copied, parsed and
 /// written anew.
-const GROWTH: u64 = 128 << 20;
+const GROWTH: u64 = 64 << 20;
 const MEMORY_HELD: u64 = 2;
 const COMPONENT_HELD: u64 = 8;
 
@@ -697,14 +697,14 @@ mod tests {
             let outcome = Outcome::Identity("spiffe://example.org/a".to_owned());
             outlived(outcome, &limits, grown, waited)
         };
-        // 128 MiB, twice 4 MiB and eight times 512 KiB.
-        let most = 140 << 20;
+        // 64 MiB, twice 4 MiB and eight times 512 KiB.
+        let most = 76 << 20;
         for (grown, waited) in [(None, Duration::ZERO), (Some(most), LONGEST_WAIT)] {
             assert!(matches!(judged(grown, waited), Outcome::Identity(_)));
         }
         assert_eq!(
             judged(Some(most + (1 << 20)), Duration::ZERO),
-            Outcome::Outlived("the process grew by 141 MiB, where 140 MiB are allowed".to_owned())
+            Outcome::Outlived("the process grew by 77 MiB, where 76 MiB are allowed".to_owned())
         );
         assert_eq!(
             judged(None, LONGEST_WAIT + Duration::from_millis(1)),
