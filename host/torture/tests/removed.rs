@@ -416,6 +416,23 @@ fn what_is_not_asked_of_tokens_is_said() {
 }
 
 #[test]
+fn an_svid_of_anybody_is_said_where_anybody_is_let_in() {
+    for (prefix, attacks) in [
+        ("/agents/", names([])),
+        ("/elsewhere/", names([])),
+        ("", names(["an SVID elsewhere"])),
+    ] {
+        let text = format!(
+            "trust_domain = \"example.org\"\n[attestors.x509pop]\nmode = \"spiffe\"\n\
+             spiffe_prefix = \"{prefix}\"\nverify_client_ip = true\n"
+        );
+        let report = attacked(&text, "SVID");
+        assert_eq!(at_large(&report), attacks, "{prefix}");
+        assert!(report.holds(), "{prefix}");
+    }
+}
+
+#[test]
 fn what_is_not_asked_of_certificates_is_said() {
     let attacked = |keys: &str| {
         let text = format!(

@@ -34,6 +34,12 @@ pub(super) fn attacks(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureE
     attacks.extend([elsewhere, nowhere]);
     if let Trust::Domain(rule) = &ground.verifier.trust {
         let domain = &rule.trust_domain;
+        // Below `/` lies every SVID of the trust domain.
+        let everybody = rule.prefix == "/";
+        let elsewhere = match rule.prefix.starts_with("/elsewhere/") {
+            true => "/nowhere/node-7",
+            false => "/elsewhere/node-7",
+        };
         for (name, uri, reason) in [
             (
                 "an SVID of another trust domain",
@@ -47,7 +53,7 @@ pub(super) fn attacks(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureE
             ),
             (
                 "an SVID elsewhere",
-                format!("spiffe://{domain}/elsewhere/node-7"),
+                format!("spiffe://{domain}{elsewhere}"),
                 "svid_prefix",
             ),
             (
@@ -65,11 +71,15 @@ pub(super) fn attacks(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureE
             let own = authority::leaf(&uri)?.signed_by(&key, &ground.root)?;
             let prover = ground.prover(&own, &[], &key)?;
             let incident = Some("maxlambrecht/rust-spiffe#325");
+            let expected = match name == "an SVID elsewhere" && everybody {
+                true => Expected::Unasked("a longer `spiffe_prefix`"),
+                false => Expected::by(reason),
+            };
             attacks.push(attack(
                 name,
                 prover.payload(),
                 Answer::of(prover),
-                Expected::by(reason),
+                expected,
                 incident,
             ));
         }
