@@ -21,6 +21,7 @@ const STRIDE: usize = 100;
 Examples:
   nameplate torture
   nameplate torture --config nameplate.toml
+  nameplate torture --config nameplate.toml --strict
   nameplate torture --config nameplate.toml --filter limit
   nameplate torture --filter CVE-2021-27099 --list
   nameplate torture --output json")]
@@ -36,6 +37,10 @@ pub(crate) struct Arguments {
     /// Say what there is to try, and try nothing
     #[arg(long)]
     list: bool,
+
+    /// Fail on what is not asked for, too, and where a policy denies a good peer
+    #[arg(long)]
+    strict: bool,
 }
 
 /// Runs the subcommand.
@@ -73,18 +78,20 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         }
     });
     let report = report.map_err(failed)?;
+    let holds = match arguments.strict {
+        true => report.holds_strictly(),
+        false => report.holds(),
+    };
     let document = json!({
-        "holds": report.holds(),
+        "holds": holds,
+        "strict": arguments.strict,
         "memory": MEMORY,
         "rows": report.rows,
+        "unnamed": report.unnamed,
         "neighbour": report.neighbour,
     });
     output.answer(&document, |out| table(out, &report))?;
-    Ok(if report.holds() {
-        Exit::Done
-    } else {
-        Exit::Fault
-    })
+    Ok(if holds { Exit::Done } else { Exit::Fault })
 }
 
 /// What the memory of a row is.
@@ -136,6 +143,15 @@ fn table(out: &mut dyn Write, report: &Report) -> io::Result<()> {
             )?;
             writeln!(out, "  {detail}")?;
         }
+    }
+    for unnamed in &report.unnamed {
+        let style = if unnamed.denied { NOTE } else { BAD };
+        let target = printable(&unnamed.target);
+        writeln!(
+            out,
+            "{style}no name{style:#}  {target}: a good peer gets none from its policy"
+        )?;
+        writeln!(out, "  {}", printable(&unnamed.why))?;
     }
     writeln!(
         out,

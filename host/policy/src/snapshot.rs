@@ -12,13 +12,18 @@ use crate::derivation::SettingProblem;
 use crate::error::PolicyFault;
 use crate::instance::{Instance, Ledger, Prepared};
 use crate::limits::Limits;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use wasmparser::BinaryReader;
 use wasmtime::component::{ComponentNamedList, Lift};
 use wasmtime::{Engine, Store};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
+
+/// The identifier of a custom section.
+const CUSTOM: u8 = 0;
 
 /// How the attempt ended.
 pub(crate) enum Attempt {
@@ -44,6 +49,8 @@ pub(crate) fn take(engine: &Engine, bytes: &[u8], settings: &str, limits: &Limit
 fn attempt(engine: &Engine, bytes: &[u8], settings: &str, limits: &Limits) -> Attempt {
     let unsuitable = |error: wasmtime::Error| Attempt::Unsuitable(one_line(&error));
     let wizer = Wizer::new();
+    let executed = executed(bytes);
+    let bytes = executed.as_deref().unwrap_or(bytes);
     let (context, instrumented) = match wizer.instrument_component(bytes) {
         Ok(instrumented) => instrumented,
         Err(error) => return unsuitable(error),
@@ -61,12 +68,15 @@ fn attempt(engine: &Engine, bytes: &[u8], settings: &str, limits: &Limits) -> At
         Ok(Err(problems)) => return Attempt::Refused(problems),
         Err(fault) => return Attempt::Failed(fault),
     }
-    let mut state = match instance.into_state() {
-        Ok(state) => state,
+    let mut readings = match instance.into_state() {
+        Ok(state) => Readings {
+            state,
+            memories: BTreeMap::new(),
+        },
         Err(fault) => return Attempt::Failed(fault),
     };
-    let snapshot = now(wizer.snapshot_component(&context, &mut state));
-    if let Some(why) = state.failed {
+    let snapshot = now(wizer.snapshot_component(&context, &mut readings));
+    if let Some(why) = readings.state.failed {
         return Attempt::Unsuitable(why);
     }
     match snapshot {
@@ -77,6 +87,28 @@ fn attempt(engine: &Engine, bytes: &[u8], settings: &str, limits: &Limits) -> At
         Some(Err(error)) => unsuitable(error),
         None => Attempt::Unsuitable("its state cannot be read at once".to_owned()),
     }
+}
+
+/// The component without what it says of itself, which nothing here reads: the
+/// rewriting tool keeps some 600 bytes for each section, and a section may have
+/// three. None where its sections cannot be told apart.
+fn executed(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (header, mut rest) = bytes.split_at_checked(8)?;
+    let mut kept = header.to_vec();
+    while let Some((&id, after)) = rest.split_first() {
+        let mut length = BinaryReader::new(after, 0);
+        let size = usize::try_from(length.read_var_u32().ok()?).ok()?;
+        let whole = length
+            .current_position()
+            .checked_add(size)?
+            .checked_add(1)?;
+        let (section, others) = rest.split_at_checked(whole)?;
+        if id != CUSTOM {
+            kept.extend(section);
+        }
+        rest = others;
+    }
+    Some(kept)
 }
 
 /// A future that is ready when it is first asked. Reading state back is: the
@@ -126,32 +158,93 @@ impl State {
     }
 }
 
-impl ComponentInstanceState for State {
+/// What was read of that state.
+struct Readings {
+    state: State,
+    /// Contents of memories, by their accessors.
+    memories: BTreeMap<String, Vec<u8>>,
+}
+
+impl Readings {
+    /// The contents of a memory, read once. Its accessor grows it by a page for
+    /// the answer, so a second call may meet the limit where the first did not;
+    /// the rewriting tool, which asks twice, would cut out of what is then
+    /// nothing, and panic.
+    fn memory(&mut self, interface: &str, function: &str) -> &[u8] {
+        let accessor = format!("{interface}#{function}");
+        let state = &mut self.state;
+        self.memories
+            .entry(accessor)
+            .or_insert_with(|| state.read(interface, function).unwrap_or_default())
+    }
+}
+
+impl ComponentInstanceState for Readings {
     async fn call_func_ret_list_u8(
         &mut self,
         instance: &str,
         function: &str,
         contents: impl FnOnce(&[u8]) + Send,
     ) {
-        let bytes: Vec<u8> = self.read(instance, function).unwrap_or_default();
-        contents(&bytes);
+        contents(self.memory(instance, function));
     }
 
     async fn call_func_ret_s32(&mut self, instance: &str, function: &str) -> i32 {
-        self.read(instance, function).unwrap_or_default()
+        self.state.read(instance, function).unwrap_or_default()
     }
 
     async fn call_func_ret_s64(&mut self, instance: &str, function: &str) -> i64 {
-        self.read(instance, function).unwrap_or_default()
+        self.state.read(instance, function).unwrap_or_default()
     }
 
     async fn call_func_ret_f32(&mut self, instance: &str, function: &str) -> u32 {
-        let value: f32 = self.read(instance, function).unwrap_or_default();
+        let value: f32 = self.state.read(instance, function).unwrap_or_default();
         value.to_bits()
     }
 
     async fn call_func_ret_f64(&mut self, instance: &str, function: &str) -> u64 {
-        let value: f64 = self.read(instance, function).unwrap_or_default();
+        let value: f64 = self.state.read(instance, function).unwrap_or_default();
         value.to_bits()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::executed;
+    use crate::{Limits, Policy, PolicyRequest, PolicySource, Sandbox, Start};
+
+    #[test]
+    fn what_a_component_says_of_itself_is_left_out() {
+        let plain = wat::parse_str(r#"(component (core module (@custom "kept" "x")))"#).unwrap();
+        assert_eq!(executed(&plain).unwrap(), plain);
+        // An empty section, and one of a name and a text.
+        let said = [&plain[..], b"\0\x01\0", b"\0\x05\x01n123"].concat();
+        assert_eq!(executed(&said).unwrap(), plain);
+        let before = [&plain[..8], b"\0\x01\0", &plain[8..]].concat();
+        assert_eq!(executed(&before).unwrap(), plain);
+        for torn in [&said[..said.len() - 1], &plain[..7], b""] {
+            assert_eq!(executed(torn), None);
+        }
+    }
+
+    #[test]
+    fn a_page_more_than_the_policy_needs_is_enough_to_read_its_memory() {
+        let sandbox = Sandbox::new().unwrap();
+        let start = |pages: usize| {
+            let mut request = PolicyRequest::new(PolicySource::parse("builtin:uuid"));
+            request.limits = Limits {
+                memory_bytes: pages << 16,
+                ..Limits::default()
+            };
+            let policy = Policy::load(&sandbox, &request).ok()?;
+            Some(policy.start().clone())
+        };
+        let least = (1..64).find(|pages| start(*pages).is_some()).unwrap();
+        // An accessor has no page for its answer, and says so; nothing panics.
+        let Some(Start::Unconfigured { reason }) = start(least) else {
+            panic!("{:?}", start(least));
+        };
+        assert_ne!(reason, "its state cannot be read back");
+        assert_eq!(start(least + 1), Some(Start::Configured));
     }
 }

@@ -30,6 +30,14 @@ impl Group {
             Self::Certificate => "certificate",
         }
     }
+
+    /// Whether a peer makes the attack, and not a policy.
+    pub(crate) fn is_evidence(self) -> bool {
+        match self {
+            Self::Token | Self::Certificate => true,
+            Self::Limit | Self::Component | Self::Envelope => false,
+        }
+    }
 }
 
 /// What has to come of an attack.
@@ -39,7 +47,7 @@ pub(crate) enum Expected {
     Stopped(Vec<&'static str>),
     /// Anything but harm: it may even answer, inside the envelope.
     Harmless,
-    /// It is no attack, but the twin of some. Evidence is not rejected.
+    /// It is no attack, but the twin of some: an identity is given.
     Twin,
     /// The configuration asks for nothing that would stop it; this is what
     /// could.
@@ -90,6 +98,9 @@ pub struct Row {
     pub time: Duration,
     /// Most that the process grew by meanwhile, in bytes of resident memory.
     pub memory_bytes: Option<u64>,
+    /// The longest that the neighbour waited for an answer meanwhile.
+    #[serde(rename = "neighbour_us", serialize_with = "micros")]
+    pub neighbour: Duration,
 }
 
 fn micros<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -114,11 +125,36 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// Holds it against what was expected: the verdict, the reason of what
-    /// stopped it, and a sentence.
-    pub(crate) fn judged(self, expected: &Expected) -> (Verdict, Option<String>, String) {
-        let rejected = matches!(self, Self::Rejected(..));
-        let denied = matches!(self, Self::Denied(_));
+    /// The same; or, where its words have one of `secrets` in them, that.
+    pub(crate) fn without(self, secrets: &[String]) -> Self {
+        let (Self::Identity(words)
+        | Self::Rejected(_, words)
+        | Self::Denied(words)
+        | Self::Fault(_, words)
+        | Self::Outlived(words)
+        | Self::Outside(words)) = &self;
+        match secrets.iter().any(|secret| words.contains(secret)) {
+            true => {
+                Self::Outside("a part of the peer's token stands in what is said of it".to_owned())
+            }
+            false => self,
+        }
+    }
+
+    /// Holds it against what was expected of an attack of this group: the
+    /// verdict, the reason of what stopped it, and a sentence.
+    pub(crate) fn judged(
+        self,
+        expected: &Expected,
+        group: Group,
+    ) -> (Verdict, Option<String>, String) {
+        // Evidence that the verifier let through got through, whatever the
+        // policy behind it made of it.
+        let own_check = match self {
+            Self::Rejected(..) => group.is_evidence(),
+            Self::Fault(..) => !group.is_evidence(),
+            Self::Identity(_) | Self::Denied(_) | Self::Outlived(_) | Self::Outside(_) => false,
+        };
         let (reason, detail) = match self {
             Self::Identity(id) => (None, format!("{id} was given")),
             Self::Rejected(reason, detail) | Self::Fault(reason, detail) => (Some(reason), detail),
@@ -143,12 +179,12 @@ impl Outcome {
             (_, None) if reason.is_some() => (Verdict::Works, detail),
             (Expected::Harmless, Some(_)) => (Verdict::Stopped, detail),
             (Expected::Harmless, None) => (Verdict::Harmless, detail),
-            (Expected::Twin, _) if rejected => (
+            (Expected::Twin, Some(_)) => (
                 Verdict::Works,
                 format!("what has to pass does not: {detail}"),
             ),
-            (Expected::Twin, _) => (Verdict::Harmless, detail),
-            (Expected::Unasked(_), Some(_)) if !denied => (Verdict::Stopped, detail),
+            (Expected::Twin, None) => (Verdict::Harmless, detail),
+            (Expected::Unasked(_), Some(_)) if own_check => (Verdict::Stopped, detail),
             (Expected::Unasked(what), _) => {
                 (Verdict::Unasked, format!("{detail}; {what} would stop it"))
             }
@@ -159,10 +195,10 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::{Expected, Outcome, Verdict};
+    use super::{Expected, Group, Outcome, Verdict};
 
     fn verdict(outcome: Outcome, expected: &Expected) -> Verdict {
-        outcome.judged(expected).0
+        outcome.judged(expected, Group::Component).0
     }
 
     fn fault(reason: &str) -> Outcome {
@@ -179,7 +215,7 @@ mod tests {
         assert_eq!(verdict(fault("policy_fuel"), &expected), Verdict::Stopped);
         assert_eq!(verdict(fault("policy_trap"), &expected), Verdict::Works);
         assert_eq!(verdict(identity(), &expected), Verdict::Works);
-        let (_, reason, detail) = fault("policy_trap").judged(&expected);
+        let (_, reason, detail) = fault("policy_trap").judged(&expected, Group::Limit);
         assert_eq!(reason.as_deref(), Some("policy_trap"));
         assert_eq!(detail, "why, where `policy_fuel` had to stop it");
     }
@@ -197,24 +233,57 @@ mod tests {
     }
 
     #[test]
-    fn a_twin_may_be_anything_but_rejected() {
-        let rejected = Outcome::Rejected("token_expired".to_owned(), "why".to_owned());
-        assert_eq!(verdict(rejected, &Expected::Twin), Verdict::Works);
-        assert_eq!(
-            verdict(Outcome::Denied("no".to_owned()), &Expected::Twin),
-            Verdict::Harmless
-        );
+    fn a_twin_is_given_an_identity_and_nothing_less() {
         assert_eq!(verdict(identity(), &Expected::Twin), Verdict::Harmless);
+        for other in [
+            Outcome::Rejected("token_expired".to_owned(), "why".to_owned()),
+            Outcome::Denied("why".to_owned()),
+            fault("path_leading"),
+        ] {
+            let (verdict, _, detail) = other.judged(&Expected::Twin, Group::Token);
+            assert_eq!(verdict, Verdict::Works);
+            assert_eq!(detail, "what has to pass does not: why");
+        }
+    }
+
+    #[test]
+    fn what_happens_behind_a_check_is_not_the_check() {
+        let expected = Expected::Unasked("`issuer`");
+        let rejected = || Outcome::Rejected("token_shape".to_owned(), "why".to_owned());
+        for (outcome, group, verdict) in [
+            (rejected(), Group::Token, Verdict::Stopped),
+            (fault("path_leading"), Group::Token, Verdict::Unasked),
+            (fault("path_leading"), Group::Certificate, Verdict::Unasked),
+            (fault("path_leading"), Group::Envelope, Verdict::Stopped),
+            (rejected(), Group::Envelope, Verdict::Unasked),
+            (
+                Outcome::Denied("why".to_owned()),
+                Group::Token,
+                Verdict::Unasked,
+            ),
+        ] {
+            assert_eq!(outcome.judged(&expected, group).0, verdict);
+        }
     }
 
     #[test]
     fn what_is_not_asked_for_is_said() {
         let expected = Expected::Unasked("`issuer`");
-        let (verdict, _, detail) = identity().judged(&expected);
+        let (verdict, _, detail) = identity().judged(&expected, Group::Token);
         assert_eq!(verdict, Verdict::Unasked);
         assert_eq!(
             detail,
             "spiffe://example.org/a was given; `issuer` would stop it"
+        );
+    }
+
+    #[test]
+    fn a_secret_in_the_words_is_harm() {
+        let refused = || Outcome::Rejected("token_shape".to_owned(), "has abcd in it".to_owned());
+        assert_eq!(refused().without(&["abce".to_owned()]), refused());
+        assert_eq!(
+            refused().without(&["abcd".to_owned()]),
+            Outcome::Outside("a part of the peer's token stands in what is said of it".to_owned())
         );
     }
 

@@ -4,6 +4,7 @@
 //! and meet the operator's own limits and rules.
 
 mod answers;
+mod nodes;
 mod paths;
 mod payloads;
 mod peers;
@@ -12,10 +13,11 @@ pub(crate) use answers::Answer;
 
 use crate::attack::Expected;
 use crate::authority::{self, Authority, Bundle};
+use crate::cluster::KnownTokens;
 use crate::error::TortureError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use nameplate_evidence::certificates::{CertificateVerifier, NodeRule, Prover, Trust};
+use nameplate_evidence::certificates::{CertificateVerifier, NodeLookup, NodeRule, Prover, Trust};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
 use std::sync::Arc;
@@ -37,6 +39,8 @@ pub(crate) struct ChainAttack {
 pub(crate) struct ChainGround {
     pub(crate) verifier: CertificateVerifier,
     pub(crate) bundle: Arc<Bundle>,
+    /// The cluster that is asked about its nodes, where one is.
+    api: Arc<KnownTokens>,
     root: Authority,
     uri: String,
     prover: Arc<Prover>,
@@ -56,21 +60,42 @@ impl ChainGround {
                 format!("spiffe://{}{}node-7", rule.trust_domain, rule.prefix),
             ),
         };
+        let api = Arc::new(KnownTokens::new("spire-agent"));
+        let node = verifier.node.as_ref().map(|rule| NodeRule {
+            lookup: rule.lookup.as_ref().map(|lookup| NodeLookup {
+                api: api.clone(),
+                ..lookup.clone()
+            }),
+        });
+        let verifier = CertificateVerifier {
+            trust,
+            node,
+            ..verifier.clone()
+        };
         let key = KeyPair::generate()?;
         let leaf = authority::leaf(&uri)?.signed_by(&key, &root)?;
-        let prover = Arc::new(authority::prover(&leaf, &[], &key)?);
+        let prover = authority::prover(&leaf, &[], &key)?;
+        let prover = Arc::new(nodes::requested(&verifier, &api, prover, &leaf));
         Ok(Self {
-            verifier: CertificateVerifier {
-                trust,
-                // The cluster cannot vouch for a throw-away certificate.
-                node: verifier.node.as_ref().map(|_| NodeRule { lookup: None }),
-                ..verifier.clone()
-            },
+            verifier,
             bundle: Arc::new(Bundle(bundle)),
+            api,
             root,
             uri,
             prover,
         })
+    }
+
+    /// Whoever has `key`, with the certificates of `chain`, the leaf first; and
+    /// with a request at the cluster, where one is looked at.
+    fn prover(
+        &self,
+        leaf: &rcgen::Certificate,
+        between: &[&Authority],
+        key: &KeyPair,
+    ) -> Result<Prover, TortureError> {
+        let prover = authority::prover(leaf, between, key)?;
+        Ok(nodes::requested(&self.verifier, &self.api, prover, leaf))
     }
 
     /// What a node sends, and who answers for it.
@@ -98,6 +123,7 @@ pub(crate) fn attacks(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureE
     let mut attacks = payloads::attacks(ground)?;
     attacks.extend(paths::attacks(ground)?);
     attacks.extend(peers::attacks(ground)?);
+    attacks.extend(nodes::attacks(ground)?);
     attacks.extend(answers::attacks(ground)?);
     Ok(attacks)
 }

@@ -3,7 +3,7 @@
 
 mod api;
 
-pub(crate) use api::{KnownTokens, NODE, NODE_UID, POD_UID, PODS};
+pub(crate) use api::{KnownTokens, NODE, NODE_UID, OWN_AUDIENCE, POD_UID, PODS, Said};
 
 use crate::error::TortureError;
 use aws_lc_rs::hmac;

@@ -105,7 +105,8 @@ pub fn padded(mut component: Vec<u8>, contents: &[Vec<u8>]) -> Vec<u8> {
     component
 }
 
-fn leb128(mut number: usize) -> Vec<u8> {
+/// `number` as WebAssembly writes one.
+pub(crate) fn leb128(mut number: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
         let [low, ..] = (number & 0x7f).to_le_bytes();

@@ -9,6 +9,7 @@
 mod answers;
 mod contract;
 mod limits;
+mod sections;
 
 use crate::attack::{Expected, Group};
 use crate::component::AssemblyError;
@@ -16,7 +17,18 @@ use nameplate_attestor::Envelope;
 use nameplate_policy::Limits;
 use serde_json::{Value, json};
 
-pub(crate) use limits::burning;
+pub(crate) use limits::{REASON, burning};
+
+/// Which of the limits on time ends a component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndedBy {
+    /// The operator's fuel or the operator's clock, whichever is first.
+    Either,
+    /// The clock: fuel is out of the way.
+    Clock,
+    /// Fuel: the clock is out of the way, and a busy machine changes nothing.
+    Fuel,
+}
 
 /// A component and what has to come of it.
 #[derive(Clone, Debug)]
@@ -26,8 +38,10 @@ pub(crate) struct ComponentAttack {
     pub(crate) incident: Option<&'static str>,
     pub(crate) bytes: Vec<u8>,
     pub(crate) settings: Value,
-    /// Whether fuel is out of the way, so that the clock has to end it.
-    pub(crate) by_the_clock: bool,
+    /// Which of the limits on time it is under.
+    pub(crate) ended_by: EndedBy,
+    /// Whether several threads load it at once.
+    pub(crate) together: bool,
     pub(crate) expected: Expected,
 }
 
@@ -44,7 +58,14 @@ impl ComponentAttack {
             incident: None,
             bytes: bytes?,
             settings: json!({}),
-            by_the_clock: false,
+            ended_by: match group {
+                // They answer at once, and what they answer is what counts.
+                Group::Envelope => EndedBy::Fuel,
+                Group::Limit | Group::Component | Group::Token | Group::Certificate => {
+                    EndedBy::Either
+                }
+            },
+            together: false,
             expected,
         })
     }
@@ -64,6 +85,9 @@ pub(crate) struct Made<'a> {
     pub(crate) path: &'a [String],
     /// Bytes of the whole ID of that path.
     pub(crate) id_bytes: usize,
+    /// A path that the envelope admits for the same peer of another cluster;
+    /// none where there are not several clusters.
+    pub(crate) elsewhere: Option<&'a [String]>,
     /// Turns of the loop of [`burning`] that this machine makes in a second.
     pub(crate) turns_per_second: u64,
 }
@@ -74,7 +98,8 @@ pub(crate) struct Made<'a> {
 /// When one cannot be assembled: a defect of ours.
 pub(crate) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyError> {
     let mut attacks = limits::attacks(made)?;
-    attacks.extend(contract::attacks()?);
+    attacks.extend(contract::attacks(made)?);
+    attacks.extend(sections::attacks()?);
     attacks.extend(answers::attacks(made)?);
     Ok(attacks)
 }

@@ -3,28 +3,42 @@
 
 use crate::authority;
 use crate::chains::ChainGround;
-use crate::cluster::Keys;
+use crate::cluster::{Keys, KnownTokens};
 use crate::error::TortureError;
 use crate::target::{Ground, Subject, Target, seconds};
 use crate::tokens::TokenGround;
 use nameplate_attestor::config::{NamingConfig, PolicyPlace};
 use nameplate_attestor::{Envelope, Namespace};
-use nameplate_evidence::certificates::{CertificateVerifier, ChainLimits, Trust};
-use nameplate_evidence::{Binding, Cluster, KeySet, LocalProof, Method, Proof, TrustedKeys};
+use nameplate_evidence::certificates::{
+    CertificateVerifier, ChainLimits, NodeLookup, NodeRule, SvidRule, Trust,
+};
+use nameplate_evidence::{
+    Binding, Cluster, KeySet, LocalProof, Lookup, Method, Proof, TrustedKeys,
+};
 use nameplate_policy::{Limits, PolicySource};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// `k8s_sat`, `k8s_psat` and `x509pop`, as a careful operator configures them.
+const TRUST_DOMAIN: &str = "example.org";
+
+/// Every method, as a careful operator configures it; `x509pop` both with a
+/// bundle of authorities and with the trust domain's own (SPIFFE mode).
 pub(crate) fn targets(now: SystemTime) -> Result<Vec<Target>, TortureError> {
     let mut targets = Vec::new();
+    let api = || Arc::new(KnownTokens::new("spire-agent"));
+    let lookup = Lookup {
+        api: api(),
+        node_labels: Vec::new(),
+        pod_labels: Vec::new(),
+    };
     for (method, policy, binding) in [
         (Method::K8sSat, "uuid", Binding::Any),
-        (Method::K8sPsat, "node", Binding::Pod),
+        (Method::K8sPsat, "node", Binding::LookedUp(lookup)),
     ] {
         let cluster = cluster(binding)?;
         let ground = TokenGround::of(&cluster, seconds(now))?;
-        let subject = subject(method, policy, vec!["{cluster}"])?;
+        let subject = subject(method, (policy, json!({})), "{cluster}")?;
         targets.extend(ground.map(|ground| subject.with(Ground::Tokens(ground), now)));
     }
     let verifier = CertificateVerifier {
@@ -34,31 +48,68 @@ pub(crate) fn targets(now: SystemTime) -> Result<Vec<Target>, TortureError> {
         node: None,
         verify_client_ip: true,
     };
-    let subject = subject(Method::X509Pop, "thumbprint", Vec::new())?;
-    targets.push(subject.with(Ground::Chains(ChainGround::of(&verifier)?), now));
+    let domain = CertificateVerifier {
+        trust: Trust::Domain(SvidRule {
+            trust_domain: TRUST_DOMAIN.to_owned(),
+            prefix: "/spire-exchange/".to_owned(),
+        }),
+        ..verifier.clone()
+    };
+    let nodes = CertificateVerifier {
+        cluster: Some("production".to_owned()),
+        node: Some(NodeRule {
+            lookup: Some(NodeLookup {
+                api: api(),
+                node_labels: Vec::new(),
+                signer: Some("kubernetes.io/kube-apiserver-client-kubelet".to_owned()),
+            }),
+        }),
+        ..verifier.clone()
+    };
+    let agents = json!({"path": ["agents", "{sha256}"]});
+    let of_cluster = json!({"path": ["{cluster}", "{node_name}"]});
+    for (name, method, path, leading, verifier) in [
+        (
+            "x509pop",
+            Method::X509Pop,
+            agents.clone(),
+            "agents",
+            verifier,
+        ),
+        (
+            "x509pop of SVIDs",
+            Method::X509Pop,
+            agents,
+            "agents",
+            domain,
+        ),
+        ("k8s", Method::K8s, of_cluster, "{cluster}", nodes),
+    ] {
+        let mut subject = subject(method, ("template", path), leading)?;
+        subject.name = name.to_owned();
+        targets.push(subject.with(Ground::Chains(ChainGround::of(&verifier)?), now));
+    }
     Ok(targets)
 }
 
-fn subject(method: Method, policy: &str, leading: Vec<&str>) -> Result<Subject, TortureError> {
+fn subject(
+    method: Method,
+    (policy, settings): (&str, Value),
+    leading: &str,
+) -> Result<Subject, TortureError> {
     let ours = |_ours| TortureError::Key("default configuration");
     let mut envelope = Envelope {
         reserved: vec!["server".to_owned()],
         ..Envelope::default()
     };
-    for segment in leading {
-        let segment = segment.parse();
-        envelope
-            .leading
-            .push(segment.map_err(|_ours| TortureError::Key("default configuration"))?);
-    }
-    let settings = match policy {
-        "thumbprint" => json!({"source": "fingerprint"}),
-        _ => json!({}),
-    };
+    let leading = leading.parse();
+    envelope
+        .leading
+        .push(leading.map_err(|_ours| TortureError::Key("default configuration"))?);
     Ok(Subject {
         name: method.to_string(),
         namespace: Namespace {
-            trust_domain: "example.org".parse().map_err(ours)?,
+            trust_domain: TRUST_DOMAIN.parse().map_err(ours)?,
             attestor: method
                 .as_str()
                 .parse()

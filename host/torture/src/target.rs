@@ -1,28 +1,36 @@
 //! What is attacked: an attestor of the configuration, or one of its clusters,
 //! with throw-away keys in the place of its own.
 
+mod bounds;
 mod facts;
 
 use crate::attack::Outcome;
 use crate::authority::ADDRESS;
 use crate::chains::{Answer, ChainGround};
+use crate::component::answering;
+use crate::components::EndedBy;
 use crate::error::TortureError;
 use crate::tokens::TokenGround;
 use nameplate_attestor::config::{AttestorConfig, Config, NamingConfig, TrustConfig};
 use nameplate_attestor::evidence::certificates::CertificateError;
 use nameplate_attestor::{
-    AdmitError, Attempt, AttestError, Attestation, Attestor, Failure, Generation, Namespace,
-    Naming, NamingError, Presented, Step,
+    AdmitError, AgentIdentity, Attempt, AttestError, Attestation, Attestor, Failure, Generation,
+    Namespace, Naming, NamingError, Presented, Step,
 };
-use nameplate_evidence::{Method, Patience, RawEvidence, TokenVerifier, Verifier};
+use nameplate_evidence::{
+    Method, Patience, RawEvidence, Subject as FactsOf, TokenVerifier, Verifier,
+};
 use nameplate_policy::{
-    Derivation, Facts, LoadError, PolicyRequest, PolicySource, Sandbox, StructureError,
+    Derivation, Facts, Limits, LoadError, PolicyRequest, PolicySource, Sandbox, StructureError,
 };
 use std::time::{Duration, Instant, SystemTime};
 use uuid::Uuid;
 
 /// How long the throw-away API server may take: it answers at once.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Letters of a part of a token that is one.
+const SECRET: usize = 32;
 
 /// The identifier of every attestation here, so that equal ones are named alike.
 const ATTESTATION: Uuid = Uuid::from_u128(0x3d9c_2f0e_6a41_4b7c_9f25_1c8e_7a5b_4d30);
@@ -80,6 +88,19 @@ impl Evidence {
             answer: Answer::None,
             address: None,
         }
+    }
+
+    /// What of it nobody may repeat: the claims and the signature of a token,
+    /// where they are long enough to be told from other words.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let payload: Result<serde_json::Value, _> = serde_json::from_slice(&self.payload);
+        let Ok(serde_json::Value::Object(members)) = payload else {
+            return Vec::new();
+        };
+        let token = members.get("token").and_then(serde_json::Value::as_str);
+        let parts = token.unwrap_or_default().split('.').skip(1);
+        let long = parts.filter(|part| part.len() >= SECRET);
+        long.map(str::to_owned).collect()
     }
 }
 
@@ -173,18 +194,22 @@ impl Target {
     }
 
     /// A naming by a hostile component, under the operator's limits and
-    /// envelope; `by_the_clock` takes the fuel out of the way.
+    /// envelope.
     pub(crate) fn hostile_naming(
         &self,
         sandbox: &Sandbox,
         component: Vec<u8>,
         settings: serde_json::Value,
-        by_the_clock: bool,
+        ended_by: EndedBy,
     ) -> Result<Naming, NamingError> {
         let mut limits = self.subject.naming.limits.clone();
-        if by_the_clock {
-            limits.fuel = u64::MAX / 4;
-            limits.configure_fuel = u64::MAX / 4;
+        match ended_by {
+            EndedBy::Either => {}
+            EndedBy::Clock => {
+                limits.fuel = u64::MAX / 4;
+                limits.configure_fuel = u64::MAX / 4;
+            }
+            EndedBy::Fuel => limits.deadline = limits.deadline.max(PATIENCE),
         }
         let request = PolicyRequest {
             source: PolicySource::Bytes(component.into()),
@@ -245,13 +270,17 @@ impl Target {
         }
     }
 
-    /// What an attestation came to, its identity held against the envelope
-    /// once more, by another way.
-    pub(crate) fn outcome(&self, result: Result<Attestation, AttestError>) -> Outcome {
+    /// What an attestation of `evidence` came to, its identity held against
+    /// the envelope once more, by another way.
+    pub(crate) fn outcome(
+        &self,
+        evidence: &Evidence,
+        result: Result<Attestation, AttestError>,
+    ) -> Outcome {
         match result {
             Ok(attestation) => {
                 let id = attestation.identity.spiffe_id();
-                match self.outside(&attestation) {
+                match self.outside(evidence, &attestation.identity) {
                     None => Outcome::Identity(id.to_string()),
                     Some(why) => Outcome::Outside(format!("{id} was given, and {why}")),
                 }
@@ -267,42 +296,24 @@ impl Target {
         }
     }
 
-    /// Why an identity is not one that this target may give: judged by its
-    /// text alone.
-    fn outside(&self, attestation: &Attestation) -> Option<String> {
-        let envelope = &self.subject.naming.envelope;
-        let id = attestation.identity.spiffe_id();
-        let prefix = format!(
-            "spiffe://{}/spire/agent/{}/",
-            self.subject.namespace.trust_domain, self.subject.namespace.attestor
-        );
-        let path = id.as_str().strip_prefix(&prefix)?;
-        let words = |segment: &str| {
-            !matches!(segment, "" | "." | "..")
-                && segment
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    /// Why an identity is not one that this target may give for `evidence`.
+    fn outside(&self, evidence: &Evidence, identity: &AgentIdentity) -> Option<String> {
+        let leading = if self.subject.naming.envelope.leading.is_empty() {
+            Vec::new()
+        } else {
+            // What the evidence proves is established anew: the attestation
+            // that is judged here does not say it.
+            match facts::of(self, evidence, &self.attempt(evidence)) {
+                Ok(facts) => match bounds::leading(&self.subject.naming.envelope, &facts) {
+                    Some(leading) => leading,
+                    None => {
+                        return Some("a fact that its path begins with is not proven".to_owned());
+                    }
+                },
+                Err(error) => return Some(format!("its evidence proves nothing: {error}")),
+            }
         };
-        if !path.split('/').all(words) {
-            return Some("its path is none".to_owned());
-        }
-        if id.as_str().len() > envelope.max_id_bytes {
-            return Some(format!("it is longer than {} bytes", envelope.max_id_bytes));
-        }
-        if attestation.identity.selectors().len() > envelope.max_selectors {
-            return Some(format!(
-                "it has more than {} selectors",
-                envelope.max_selectors
-            ));
-        }
-        attestation
-            .identity
-            .selectors()
-            .any(|selector| {
-                selector.value.len() > envelope.max_selector_bytes
-                    || selector.value.chars().any(char::is_control)
-            })
-            .then(|| "a selector is none".to_owned())
+        bounds::outside(&self.subject, &leading, identity)
     }
 
     /// A path that the envelope admits, and the bytes of its whole ID.
@@ -331,32 +342,68 @@ impl Target {
             }
         }
     }
+
+    /// Such a path for the twin's double in another cluster; none where the
+    /// attestor is for one cluster or knows of none.
+    pub(crate) fn path_elsewhere(&self, facts: &Facts) -> Option<Vec<String>> {
+        let mut facts = facts.clone();
+        match &mut facts.subject {
+            FactsOf::ServiceAccount(account) => {
+                account.cluster = format!("not-{}", account.cluster);
+            }
+            FactsOf::Certificate(_) => return None,
+        }
+        Some(self.path(&facts).0)
+    }
+
+    /// A policy that gives every peer a name which the envelope admits, so
+    /// that nothing but the verifier can refuse one.
+    pub(crate) fn fitting_naming(&self, sandbox: &Sandbox) -> Result<Naming, TortureError> {
+        let (path, _) = self.path(&self.facts()?);
+        let request = PolicyRequest {
+            source: PolicySource::Bytes(answering(&path, &[])?.into()),
+            digest: None,
+            settings: serde_json::Value::Object(serde_json::Map::new()),
+            // The operator's are for the operator's policies; this one has to
+            // answer, whatever they are and however busy the machine is.
+            limits: Limits {
+                deadline: PATIENCE,
+                ..Limits::default()
+            },
+        };
+        Naming::load(sandbox, &request, self.subject.naming.envelope.clone()).map_err(|source| {
+            TortureError::Policy {
+                target: self.subject.name.clone(),
+                source,
+            }
+        })
+    }
 }
 
 /// What refused a component, before anybody asked it.
 pub(crate) fn refusal(error: &NamingError) -> Outcome {
-    let reason = match error {
-        NamingError::Load(error) => match error {
-            LoadError::Structure(StructureError::TooMuch { setting, .. }) => setting,
-            LoadError::Structure(StructureError::Malformed(_)) => "malformed",
-            LoadError::TooLarge { .. } => "component_bytes",
-            LoadError::SettingsShape(_) => "settings_bytes",
-            LoadError::Contract(nameplate_policy::ContractError::ForbiddenImport { .. }) => {
-                "import"
-            }
-            LoadError::Contract(_) => "contract",
-            LoadError::Compile(_) => "compile",
-            LoadError::Settings(_) => "settings_refused",
-            LoadError::Configure(fault) => fault.reason(),
-            LoadError::Unreadable(_)
-            | LoadError::UnknownBuiltin { .. }
-            | LoadError::DigestMismatch { .. } => "unreadable",
-        },
-        NamingError::CasesMalformed(_)
-        | NamingError::TooManyCases { .. }
-        | NamingError::TooMuchEvidence { .. }
-        | NamingError::CasesFailed { .. }
-        | NamingError::SubjectKeysMalformed(_) => "manifest",
+    // All else is about what the component says of itself.
+    let reason = if let NamingError::Load(error) = error {
+        unloaded(error)
+    } else {
+        "manifest"
     };
     Outcome::Fault(reason.to_owned(), nameplate_attestor::chain(error))
+}
+
+fn unloaded(error: &LoadError) -> &'static str {
+    match error {
+        LoadError::Structure(StructureError::TooMuch { setting, .. }) => setting,
+        LoadError::Structure(StructureError::Malformed(_)) => "malformed",
+        LoadError::TooLarge { .. } => "component_bytes",
+        LoadError::SettingsShape(_) => "settings_bytes",
+        LoadError::Contract(nameplate_policy::ContractError::ForbiddenImport { .. }) => "import",
+        LoadError::Contract(_) => "contract",
+        LoadError::Compile(_) => "compile",
+        LoadError::Settings(_) => "settings_refused",
+        LoadError::Configure(fault) => fault.reason(),
+        LoadError::Unreadable(_)
+        | LoadError::UnknownBuiltin { .. }
+        | LoadError::DigestMismatch { .. } => "unreadable",
+    }
 }

@@ -7,16 +7,16 @@
 mod claims;
 mod header;
 mod payload;
+mod reviews;
 
 use crate::attack::Expected;
-use crate::cluster::{Keys, KnownTokens, Signer};
-use crate::cluster::{NODE, NODE_UID, POD_UID};
+use crate::cluster::{Keys, KnownTokens, Said, Signer};
+use crate::cluster::{NODE, NODE_UID, OWN_AUDIENCE, POD_UID};
 use crate::error::TortureError;
 use nameplate_evidence::{
     Binding, Cluster, KeySet, LocalProof, Lookup, Proof, ReviewProof, TokenReview, TrustedKeys,
 };
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Evidence, and what has to come of it.
@@ -25,6 +25,8 @@ pub(crate) struct TokenAttack {
     pub(crate) name: String,
     pub(crate) incident: Option<&'static str>,
     pub(crate) payload: Vec<u8>,
+    /// Whether it is the operator's own policy that names it.
+    pub(crate) named: bool,
     pub(crate) expected: Expected,
 }
 
@@ -91,29 +93,53 @@ impl TokenGround {
 
     /// A token that the cluster has issued.
     fn issued(&self, claims: &Value, signer: Signer) -> Result<String, TortureError> {
+        self.issued_as(claims, signer, Said::Good(self.review(claims)))
+    }
+
+    /// A token that the cluster has issued, of which its API server says this.
+    fn issued_as(
+        &self,
+        claims: &Value,
+        signer: Signer,
+        said: Said,
+    ) -> Result<String, TortureError> {
         let token = self
             .keys
             .token(&header(signer), &claims.to_string(), signer)?;
-        self.api.issue(&token, self.review());
+        self.api.issue(&token, said);
         Ok(token)
     }
 
-    /// What the API server says of a token of the usual claims.
-    fn review(&self) -> TokenReview {
+    /// What the API server makes of a token of these claims.
+    fn review(&self, claims: &Value) -> TokenReview {
+        let text = |pointer: &str| claims.pointer(pointer).and_then(Value::as_str);
         let extra = [
-            ("authentication.kubernetes.io/pod-name", "spire-agent-x7k2p"),
-            ("authentication.kubernetes.io/pod-uid", POD_UID),
-            ("authentication.kubernetes.io/node-name", NODE),
-            ("authentication.kubernetes.io/node-uid", NODE_UID),
+            ("pod-name", "/kubernetes.io/pod/name"),
+            ("pod-uid", "/kubernetes.io/pod/uid"),
+            ("node-name", "/kubernetes.io/node/name"),
+            ("node-uid", "/kubernetes.io/node/uid"),
         ];
-        let extra = extra.map(|(key, value)| (key.to_owned(), vec![value.to_owned()]));
+        let extra = extra.iter().filter_map(|(key, pointer)| {
+            let value = text(pointer)?.to_owned();
+            Some((format!("authentication.kubernetes.io/{key}"), vec![value]))
+        });
+        let audiences = match claims.get("aud") {
+            Some(Value::Array(list)) => list.clone(),
+            Some(one) => vec![one.clone()],
+            None => vec![json!(OWN_AUDIENCE)],
+        };
+        let audiences = audiences.iter().filter_map(Value::as_str);
         TokenReview {
             authenticated: true,
             error: None,
-            username: format!("system:serviceaccount:{}:{}", self.namespace, self.account),
-            uid: Some("8a3f0a0e-9f0b-4b29-9c6c-25f8f5a3c1d2".to_owned()),
-            audiences: self.audience().to_vec(),
-            extra: BTreeMap::from(extra),
+            username: format!(
+                "system:serviceaccount:{}:{}",
+                text("/kubernetes.io/namespace").unwrap_or_default(),
+                text("/kubernetes.io/serviceaccount/name").unwrap_or_default()
+            ),
+            uid: text("/kubernetes.io/serviceaccount/uid").map(str::to_owned),
+            audiences: audiences.map(str::to_owned).collect(),
+            extra: extra.collect(),
         }
     }
 
@@ -134,9 +160,11 @@ impl TokenGround {
             .local()
             .and_then(|local| local.issuer.clone())
             .unwrap_or_else(|| "https://kubernetes.default.svc.cluster.local".to_owned());
-        let audience = match self.audience() {
-            [] => vec!["spire-server".to_owned()],
-            some => some.to_vec(),
+        let audience = match (self.audience(), self.local()) {
+            ([], Some(_)) => vec!["spire-server".to_owned()],
+            // The only one that an API server takes that is asked for none.
+            ([], None) => vec![OWN_AUDIENCE.to_owned()],
+            (some, _) => some.to_vec(),
         };
         json!({
             "aud": audience,
@@ -179,6 +207,19 @@ impl TokenGround {
         json!({"cluster": self.cluster.name, "token": token})
             .to_string()
             .into_bytes()
+    }
+
+    /// The first of some names that are not `known`.
+    fn strange<'a>(&self, names: &[&'a str], known: impl Fn(&str) -> bool) -> &'a str {
+        let strange = names.iter().find(|name| !known(name));
+        strange.copied().unwrap_or("somebody-else-entirely")
+    }
+
+    /// Whether the operator lets this service account in.
+    fn lets_in(&self, namespace: &str, account: &str) -> bool {
+        let written = format!("{namespace}:{account}");
+        let mut allowed = self.cluster.allowed.iter();
+        allowed.any(|one| one.to_string() == written)
     }
 
     /// `reason`, or where an API server judges tokens, its verdict.
@@ -236,11 +277,15 @@ pub(crate) fn attacks(ground: &TokenGround) -> Result<Vec<TokenAttack>, TortureE
             name: format!("a token as it should be ({signer:?})"),
             incident: None,
             payload: ground.payload(&token),
+            named: false,
             expected: Expected::Twin,
         });
     }
     attacks.extend(payload::attacks(ground)?);
     attacks.extend(header::attacks(ground)?);
     attacks.extend(claims::attacks(ground)?);
+    if let Proof::Review(proof) = &ground.cluster.proof {
+        attacks.extend(reviews::attacks(ground, proof)?);
+    }
     Ok(attacks)
 }

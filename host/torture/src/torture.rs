@@ -3,16 +3,17 @@
 use crate::attack::{Expected, Group, Outcome, Row, Verdict};
 use crate::chains;
 use crate::component::assembled;
-use crate::components::{self, Made, burning};
+use crate::components::{self, EndedBy, Made, REASON, burning};
 use crate::defaults;
 use crate::error::TortureError;
-use crate::neighbour::{Gauge, Living, Neighbour};
+use crate::neighbour::{Gauge, LEAST, Living, Neighbour};
+use crate::panics;
 use crate::target::{self, Evidence, Ground, Target};
 use crate::tokens;
 use nameplate_attestor::Attestor;
 use nameplate_attestor::config::Config;
 use nameplate_evidence::Method;
-use nameplate_policy::Sandbox;
+use nameplate_policy::{Limits, Sandbox};
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::mpsc;
@@ -27,13 +28,31 @@ const AT_ONCE: usize = 8;
 const MEASURED_TURNS: u64 = 1_000_000;
 const MEASUREMENTS: usize = 8;
 
-/// How much longer than its deadline an attestation may take, and then some:
-/// an overloaded machine is not the policy's doing.
-const LATE: u32 = 10;
-const LATE_ANYWAY: Duration = Duration::from_secs(5);
+/// How many times longer than its deadline an attestation may take, and then
+/// some: an overloaded machine is not the policy's doing.
+const LATE: u32 = 3;
+const LATE_ANYWAY: Duration = Duration::from_secs(2);
 
-/// How long checking and compiling may take, whatever a component is.
-const LONGEST_LOAD: Duration = Duration::from_secs(60);
+/// How long checking, compiling and trying its cases may take, whatever a
+/// component is.
+const LONGEST_LOAD: Duration = Duration::from_secs(30);
+
+/// How long an attestation of the neighbour may take while an attack runs.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// How much the process may grow while an attack runs: the compiler's part,
+/// and then what the limits let a component have. Its memory is held twice
+/// where a snapshot is made of it, and a component is copied, parsed and
+/// written anew.
+const GROWTH: u64 = 64 << 20;
+const MEMORY_HELD: u64 = 2;
+const COMPONENT_HELD: u64 = 8;
+
+/// How long attacks are repeated for a neighbour that has hardly attested.
+const REPEATED: Duration = Duration::from_secs(30);
+
+/// Threads that load one component at once.
+const LOADING_AT_ONCE: usize = 4;
 
 /// The attacks on a configuration.
 #[derive(Debug)]
@@ -59,9 +78,16 @@ enum Means {
     Component {
         bytes: Vec<u8>,
         settings: Value,
-        by_the_clock: bool,
+        ended_by: EndedBy,
     },
+    /// The same on several threads at once.
+    Together { bytes: Vec<u8> },
+    /// Evidence, named by a policy that names everybody.
     Evidence(Evidence),
+    /// Evidence, named by the operator's own policy.
+    Named(Evidence),
+    /// Good evidence in which the peer says who it would like to be.
+    Claiming(Evidence, &'static str),
     /// Good evidence, several times at once.
     AtOnce(Evidence),
     /// Good evidence, twice.
@@ -82,11 +108,26 @@ pub struct Listed {
     pub incident: Option<&'static str>,
 }
 
+/// An attestor, or one of its clusters, whose own policy gives a good peer no
+/// name: what the attacks on its policy find says little.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unnamed {
+    /// The attestor, and the cluster.
+    pub target: String,
+    /// Whether the policy decided so. It may know what a throw-away peer is
+    /// not; a fault would meet every peer.
+    pub denied: bool,
+    /// Why, in a sentence.
+    pub why: String,
+}
+
 /// What came of the attacks.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Each attack, in the order in which they were tried.
     pub rows: Vec<Row>,
+    /// Those whose own policies name no good peer.
+    pub unnamed: Vec<Unnamed>,
     /// What became of the neighbour meanwhile.
     pub neighbour: Neighbour,
 }
@@ -97,10 +138,28 @@ impl Report {
         self.rows.iter().filter(move |row| row.verdict == verdict)
     }
 
-    /// Whether nothing works, and the neighbour is unhurt.
+    /// Whether nothing works, no policy fails on a good peer, and the neighbour
+    /// is unhurt.
     pub fn holds(&self) -> bool {
-        self.of(Verdict::Works).next().is_none() && !self.neighbour.hurt
+        self.of(Verdict::Works).next().is_none()
+            && self.unnamed.iter().all(|unnamed| unnamed.denied)
+            && !self.neighbour.hurt
     }
+
+    /// Whether it holds, and nothing is left that is not asked for or could
+    /// not be tried.
+    pub fn holds_strictly(&self) -> bool {
+        self.holds() && self.of(Verdict::Unasked).next().is_none() && self.unnamed.is_empty()
+    }
+}
+
+/// The attestors of one target.
+#[derive(Debug)]
+struct Attestors {
+    /// That names by the operator's own policy.
+    own: Attestor,
+    /// That names everybody whose evidence is accepted.
+    fitting: Attestor,
 }
 
 impl Torture {
@@ -163,31 +222,41 @@ impl Torture {
     /// When the operator's own policy cannot be loaded, or good evidence is
     /// not accepted.
     pub fn run(&self, mut each: impl FnMut(&Row)) -> Result<Report, TortureError> {
+        panics::watch();
         let gauge = Gauge::default();
-        let Some(first) = self.targets.first() else {
+        let Some(first) = self.targets.first().filter(|_| !self.attacks.is_empty()) else {
             return Ok(Report {
                 rows: Vec::new(),
+                unnamed: Vec::new(),
                 neighbour: Neighbour::default(),
             });
         };
-        let own: Vec<Attestor> = self
+        let attestors: Vec<Attestors> = self
             .targets
             .iter()
-            .map(|target| Ok(target.attestor(target.own_naming(&self.sandbox)?)))
+            .map(|target| self.attestors(target))
             .collect::<Result<_, TortureError>>()?;
-        let living = Living::in_peace(first, first.attestor(first.own_naming(&self.sandbox)?))?;
+        let Attestors { own, fitting } = self.attestors(first)?;
+        let living = Living::in_peace(first, own, fitting)?;
+        let unnamed = self.unnamed(&attestors)?;
         let (running, over) = mpsc::channel();
         let (living, gauge) = (&living, &gauge);
         thread::scope(|scope| {
             let neighbour = scope.spawn(move || living.attest_until(&over, gauge));
             let mut rows = Vec::with_capacity(self.attacks.len());
             for attack in &self.attacks {
-                if let (Some(target), Some(own)) =
-                    (self.targets.get(attack.target), own.get(attack.target))
-                {
-                    let row = self.tried(attack, target, own, gauge)?;
+                if let Some(row) = self.tried(attack, &attestors, gauge)? {
                     each(&row);
                     rows.push(row);
+                }
+            }
+            // A few attacks are over before the neighbour has attested once;
+            // what they do to it is then seen when they are made again.
+            let began = Instant::now();
+            let mut again = self.attacks.iter().cycle();
+            while gauge.attestations() < LEAST && began.elapsed() < REPEATED {
+                if let Some(attack) = again.next() {
+                    self.tried(attack, &attestors, gauge)?;
                 }
             }
             drop(running);
@@ -196,36 +265,102 @@ impl Torture {
                 hurt: true,
                 ..Neighbour::default()
             });
-            Ok(Report { rows, neighbour })
+            Ok(Report {
+                rows,
+                unnamed,
+                neighbour,
+            })
         })
+    }
+
+    fn attestors(&self, target: &Target) -> Result<Attestors, TortureError> {
+        Ok(Attestors {
+            own: target.attestor(target.own_naming(&self.sandbox)?),
+            fitting: target.attestor(target.fitting_naming(&self.sandbox)?),
+        })
+    }
+
+    /// The attacked whose own policies name no good peer.
+    fn unnamed(&self, attestors: &[Attestors]) -> Result<Vec<Unnamed>, TortureError> {
+        let mut unnamed = Vec::new();
+        for (index, (target, attestors)) in self.targets.iter().zip(attestors).enumerate() {
+            if !self.attacks.iter().any(|attack| attack.target == index) {
+                continue;
+            }
+            let twin = target.twin()?;
+            let outcome = target.outcome(&twin, target.attest(&attestors.own, &twin));
+            let (denied, why) = match outcome {
+                Outcome::Identity(_) => continue,
+                Outcome::Denied(why) => (true, why),
+                Outcome::Rejected(_, why)
+                | Outcome::Fault(_, why)
+                | Outcome::Outlived(why)
+                | Outcome::Outside(why) => (false, why),
+            };
+            unnamed.push(Unnamed {
+                target: target.subject.name.clone(),
+                denied,
+                why,
+            });
+        }
+        Ok(unnamed)
     }
 
     fn tried(
         &self,
         attack: &Attack,
-        target: &Target,
-        own: &Attestor,
+        attestors: &[Attestors],
         gauge: &Gauge,
-    ) -> Result<Row, TortureError> {
+    ) -> Result<Option<Row>, TortureError> {
+        let index = attack.target;
+        let (Some(target), Some(Attestors { own, fitting })) =
+            (self.targets.get(index), attestors.get(index))
+        else {
+            return Ok(None);
+        };
         let before = gauge.restart();
+        let panics = panics::here();
         let began = Instant::now();
+        let attested = |attestor, evidence: &Evidence| {
+            let outcome = target.outcome(evidence, target.attest(attestor, evidence));
+            outcome.without(&evidence.secrets())
+        };
+        let mut expected = attack.expected.clone();
         let outcome = match &attack.means {
             Means::Component {
                 bytes,
                 settings,
-                by_the_clock,
-            } => self.component(target, bytes, settings, *by_the_clock)?,
-            Means::Evidence(evidence) => target.outcome(target.attest(own, evidence)),
+                ended_by,
+            } => self.component(target, bytes, settings, *ended_by)?,
+            Means::Together { bytes } => self.together(target, bytes)?,
+            Means::Evidence(evidence) => attested(fitting, evidence),
+            Means::Named(evidence) => attested(own, evidence),
+            Means::Claiming(evidence, claimed) => {
+                let outcome = attested(own, evidence);
+                if matches!(&outcome, Outcome::Identity(id) if id.contains(claimed)) {
+                    expected = Expected::Unasked("a policy that names by what is proven");
+                }
+                outcome
+            }
             Means::AtOnce(evidence) => self.at_once(target, evidence)?,
             Means::Twice(evidence) => {
-                let _first = target.attest(own, evidence);
-                target.outcome(target.attest(own, evidence))
+                let _first = target.attest(fitting, evidence);
+                attested(fitting, evidence)
             }
         };
         let time = began.elapsed();
         gauge.look();
-        let (verdict, stopped_by, detail) = outcome.judged(&attack.expected);
-        Ok(Row {
+        let grown = before.map(|before| gauge.most().saturating_sub(before));
+        let waited = gauge.longest_wait();
+        let outcome = match panics::here() == panics {
+            true => outlived(outcome, &target.subject.naming.limits, grown, waited),
+            false => Outcome::Fault(
+                "host_panic".to_owned(),
+                "the host panicked, and went on; this is a defect of nameplate".to_owned(),
+            ),
+        };
+        let (verdict, stopped_by, detail) = outcome.judged(&expected, attack.group);
+        Ok(Some(Row {
             attack: attack.name.clone(),
             group: attack.group,
             target: target.subject.name.clone(),
@@ -234,8 +369,9 @@ impl Torture {
             stopped_by,
             detail,
             time,
-            memory_bytes: before.map(|before| gauge.most().saturating_sub(before)),
-        })
+            memory_bytes: grown,
+            neighbour: waited,
+        }))
     }
 
     /// Loads a hostile component, and asks it.
@@ -244,16 +380,12 @@ impl Torture {
         target: &Target,
         bytes: &[u8],
         settings: &Value,
-        by_the_clock: bool,
+        ended_by: EndedBy,
     ) -> Result<Outcome, TortureError> {
         let twin = target.twin()?;
         let began = Instant::now();
-        let naming = target.hostile_naming(
-            &self.sandbox,
-            bytes.to_vec(),
-            settings.clone(),
-            by_the_clock,
-        );
+        let naming =
+            target.hostile_naming(&self.sandbox, bytes.to_vec(), settings.clone(), ended_by);
         let loading = began.elapsed();
         if loading > LONGEST_LOAD {
             let seconds = loading.as_secs();
@@ -264,7 +396,7 @@ impl Torture {
             Err(error) => return Ok(target::refusal(&error)),
         };
         let began = Instant::now();
-        let first = target.outcome(target.attest(&attestor, &twin));
+        let first = target.outcome(&twin, target.attest(&attestor, &twin));
         let asking = began.elapsed();
         let deadline = target.subject.naming.limits.deadline;
         if asking > deadline.saturating_mul(LATE).saturating_add(LATE_ANYWAY) {
@@ -274,8 +406,9 @@ impl Torture {
             )));
         }
         // What one question left behind, the next would see.
-        if !by_the_clock {
-            let second = target.outcome(target.attest(&attestor, &target.twin()?));
+        if ended_by != EndedBy::Clock {
+            let twin = target.twin()?;
+            let second = target.outcome(&twin, target.attest(&attestor, &twin));
             if let (Outcome::Identity(one), Outcome::Identity(other)) = (&first, &second)
                 && one != other
             {
@@ -287,12 +420,45 @@ impl Torture {
         Ok(first)
     }
 
+    /// Loads a good component on several threads at once, and asks each: what
+    /// engines share has to bear it.
+    fn together(&self, target: &Target, bytes: &[u8]) -> Result<Outcome, TortureError> {
+        let twin = target.twin()?;
+        let load = || {
+            let settings = Value::Object(Default::default());
+            match target.hostile_naming(&self.sandbox, bytes.to_vec(), settings, EndedBy::Fuel) {
+                Ok(naming) => {
+                    let attestor = target.attestor(naming);
+                    target.outcome(&twin, target.attest(&attestor, &twin))
+                }
+                Err(error) => target::refusal(&error),
+            }
+        };
+        let outcomes: Vec<_> = thread::scope(|scope| {
+            let loading: Vec<_> = (0..LOADING_AT_ONCE).map(|_| scope.spawn(load)).collect();
+            loading.into_iter().map(|one| one.join()).collect()
+        });
+        let panicked = || Outcome::Fault("host_panic".to_owned(), "a thread panicked".to_owned());
+        let mut outcomes = outcomes
+            .into_iter()
+            .map(|outcome| outcome.unwrap_or_else(|_panic| panicked()));
+        let first = outcomes.next().unwrap_or_else(panicked);
+        // One that is not like the others is what there is to say.
+        let other = outcomes.find(|other| *other != first);
+        Ok(match (other, &first) {
+            (Some(other), Outcome::Identity(_)) => other,
+            (Some(_), _) | (None, _) => first,
+        })
+    }
+
     /// One token, sent several times at once where it serves once.
     fn at_once(&self, target: &Target, evidence: &Evidence) -> Result<Outcome, TortureError> {
-        let attestor = target.attestor_of_one_time_tokens(target.own_naming(&self.sandbox)?);
+        let attestor = target.attestor_of_one_time_tokens(target.fitting_naming(&self.sandbox)?);
         let outcomes: Vec<_> = thread::scope(|scope| {
             let attesting: Vec<_> = (0..AT_ONCE)
-                .map(|_| scope.spawn(|| target.outcome(target.attest(&attestor, evidence))))
+                .map(|_| {
+                    scope.spawn(|| target.outcome(evidence, target.attest(&attestor, evidence)))
+                })
                 .collect();
             attesting
                 .into_iter()
@@ -323,11 +489,13 @@ impl Torture {
         };
         let facts = target.facts()?;
         let (path, id_bytes) = target.path(&facts);
+        let elsewhere = target.path_elsewhere(&facts);
         let made = Made {
             limits: &target.subject.naming.limits,
             envelope: &target.subject.naming.envelope,
             path: &path,
             id_bytes,
+            elsewhere: elsewhere.as_deref(),
             turns_per_second,
         };
         let mut attacks = Vec::new();
@@ -337,10 +505,15 @@ impl Torture {
                 group: attack.group,
                 incident: attack.incident,
                 target: index,
-                means: Means::Component {
-                    bytes: attack.bytes,
-                    settings: attack.settings,
-                    by_the_clock: attack.by_the_clock,
+                means: match attack.together {
+                    true => Means::Together {
+                        bytes: attack.bytes,
+                    },
+                    false => Means::Component {
+                        bytes: attack.bytes,
+                        settings: attack.settings,
+                        ended_by: attack.ended_by,
+                    },
                 },
                 expected: attack.expected,
             });
@@ -353,7 +526,10 @@ impl Torture {
                         group: Group::Token,
                         incident: attack.incident,
                         target: index,
-                        means: Means::Evidence(Evidence::token(attack.payload)),
+                        means: match attack.named {
+                            true => Means::Named(Evidence::token(attack.payload)),
+                            false => Means::Evidence(Evidence::token(attack.payload)),
+                        },
                         expected: attack.expected,
                     });
                 }
@@ -376,6 +552,7 @@ impl Torture {
                 }
             }
         }
+        attacks.extend(claiming(target, index)?);
         self.attacks.extend(attacks);
         Ok(())
     }
@@ -391,7 +568,7 @@ impl Torture {
                 &self.sandbox,
                 component,
                 Value::Object(Default::default()),
-                true,
+                EndedBy::Clock,
             )
             .map_err(|source| TortureError::Policy {
                 target: target.subject.name.clone(),
@@ -410,6 +587,74 @@ impl Torture {
         let turns = u128::from(MEASURED_TURNS).saturating_mul(1_000_000) / micros;
         Ok(u64::try_from(turns).unwrap_or(u64::MAX))
     }
+}
+
+/// The agent that a peer says it is, where nobody proved that.
+const CLAIMED_AGENT: &str = "the-agent-that-it-would-like-to-be";
+const CLAIMED_UUID: &str = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
+
+/// Good evidence in which the peer says besides whose ID it would like.
+fn claiming(target: &Target, index: usize) -> Result<Vec<Attack>, TortureError> {
+    let id = format!(
+        "spiffe://{}/spire/agent/{}/{CLAIMED_AGENT}",
+        target.subject.namespace.trust_domain, target.subject.namespace.attestor
+    );
+    let mut claims = vec![(
+        "an ID of its own choice",
+        CLAIMED_AGENT,
+        ["spiffe_id", "id"],
+        id,
+    )];
+    let group = match &target.ground {
+        Ground::Tokens(_) => {
+            let uuid = CLAIMED_UUID.to_owned();
+            claims.push(("a UUID of its own choice", CLAIMED_UUID, ["uuid"; 2], uuid));
+            Group::Token
+        }
+        Ground::Chains(_) => Group::Certificate,
+    };
+    let mut attacks = Vec::new();
+    for (name, claimed, members, value) in claims {
+        let mut evidence = target.twin()?;
+        let payload: Result<Value, _> = serde_json::from_slice(&evidence.payload);
+        if let Ok(Value::Object(mut payload)) = payload {
+            for member in members {
+                payload.insert(member.to_owned(), Value::from(value.clone()));
+            }
+            evidence.payload = Value::Object(payload).to_string().into_bytes();
+        }
+        attacks.push(Attack {
+            name: format!("a good peer that asks for {name}"),
+            group,
+            incident: Some("CVE-2021-27098"),
+            target: index,
+            means: Means::Claiming(evidence, claimed),
+            expected: Expected::Harmless,
+        });
+    }
+    Ok(attacks)
+}
+
+/// What an attack came to that took more of the process, or of the neighbour's
+/// time, than `limits` explain.
+fn outlived(outcome: Outcome, limits: &Limits, grown: Option<u64>, waited: Duration) -> Outcome {
+    let bytes = |limit: usize| u64::try_from(limit).unwrap_or(u64::MAX);
+    let memory = bytes(limits.memory_bytes.min(REASON.memory_bytes));
+    let component = bytes(limits.component_bytes.min(REASON.component_bytes));
+    let most = GROWTH + MEMORY_HELD * memory + COMPONENT_HELD * component;
+    if let Some(grown) = grown.filter(|grown| *grown > most) {
+        let (grown, most) = (grown >> 20, most >> 20);
+        return Outcome::Outlived(format!(
+            "the process grew by {grown} MiB, where {most} MiB are allowed"
+        ));
+    }
+    if waited > LONGEST_WAIT {
+        let (waited, most) = (waited.as_millis(), LONGEST_WAIT.as_millis());
+        return Outcome::Outlived(format!(
+            "a neighbour's attestation took {waited} ms, where {most} ms are allowed"
+        ));
+    }
+    outcome
 }
 
 /// Tokens of `k8s_sat` prove nothing anew when they come a second time.
@@ -439,4 +684,33 @@ fn once(target: &Target, index: usize) -> Result<Option<Attack>, TortureError> {
         means,
         expected,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_more_than_its_limits_explain_outlives_them() {
+        let limits = Limits::default();
+        let judged = |grown, waited| {
+            let outcome = Outcome::Identity("spiffe://example.org/a".to_owned());
+            outlived(outcome, &limits, grown, waited)
+        };
+        // 64 MiB, twice 4 MiB and eight times 512 KiB.
+        let most = 76 << 20;
+        for (grown, waited) in [(None, Duration::ZERO), (Some(most), LONGEST_WAIT)] {
+            assert!(matches!(judged(grown, waited), Outcome::Identity(_)));
+        }
+        assert_eq!(
+            judged(Some(most + (1 << 20)), Duration::ZERO),
+            Outcome::Outlived("the process grew by 77 MiB, where 76 MiB are allowed".to_owned())
+        );
+        assert_eq!(
+            judged(None, LONGEST_WAIT + Duration::from_millis(1)),
+            Outcome::Outlived(
+                "a neighbour's attestation took 2001 ms, where 2000 ms are allowed".to_owned()
+            )
+        );
+    }
 }

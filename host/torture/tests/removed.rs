@@ -11,6 +11,7 @@ use nameplate_attestor::config::Config;
 use nameplate_torture::{Group, Report, Torture, Verdict};
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 /// What a configuration of one attestor says besides its keys.
@@ -51,13 +52,29 @@ impl Written {
     }
 }
 
+/// Of a server that nobody ever asks.
+const KUBECONFIG: &str = "
+apiVersion: v1
+kind: Config
+current-context: torture
+clusters: [{name: torture, cluster: {server: 'https://192.0.2.1:6443'}}]
+users: [{name: torture, user: {token: torture}}]
+contexts: [{name: torture, context: {cluster: torture, user: torture}}]
+";
+
+/// One attacks at a time: what a row is judged by, the memory of the process and
+/// the time of its neighbour, is everybody's.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// Attacks `text`, as far as `filter` goes.
 fn attacked(text: &str, filter: &str) -> Report {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
     fs::write(folder.path().join("keys.pem"), key.public_key_pem()).unwrap();
     let root = rcgen::CertificateParams::default().self_signed(&key);
     fs::write(folder.path().join("ca.pem"), root.unwrap().pem()).unwrap();
+    fs::write(folder.path().join("kubeconfig.yaml"), KUBECONFIG).unwrap();
     let config = Config::from_toml(text, "config.toml", folder.path())
         .unwrap_or_else(|problems| panic!("{}", problems.render(false)));
     let mut torture = Torture::new(Some(&config), SystemTime::now()).unwrap();
@@ -121,37 +138,242 @@ fn each_limit_stops_an_attack_that_nothing_else_stops() {
 #[test]
 fn each_bound_of_the_envelope_stops_an_attack_that_nothing_else_stops() {
     assert_eq!(at_large(&attacked(&TOKENS.text(), "envelope")), names([]));
-    for (envelope, attack, holds) in [
+    for (envelope, attacks, holds) in [
         (
             "leading = [], reserved = [\"server\"]",
-            "answers another cluster's name",
+            names(["answers another cluster's name"]),
+            true,
+        ),
+        // What every cluster's path begins with ties none of them.
+        (
+            "leading = [\"agents\"], reserved = [\"server\"]",
+            names(["answers another cluster's name"]),
             true,
         ),
         (
             "leading = [\"{cluster}\"], reserved = []",
-            "answers the word `admin`",
+            names(["answers the word `server`", "answers the word `SERVER`"]),
+            true,
+        ),
+        (
+            "leading = [\"{cluster}\"], reserved = [\"foo\"]",
+            names(["answers the word `server`", "answers the word `SERVER`"]),
             true,
         ),
         (
             "leading = [\"{cluster}\"], reserved = [\"server\"], max_id_bytes = 2048",
-            "answers an ID of  bytes",
+            names(["answers an ID of  bytes"]),
             false,
         ),
         (
             "leading = [\"{cluster}\"], reserved = [\"server\"], max_selector_bytes = 4096",
-            "answers a selector of  bytes",
+            names(["answers a selector of  bytes"]),
             false,
         ),
         (
             "leading = [\"{cluster}\"], reserved = [\"server\"], max_selectors = 1024",
-            "answers  selectors",
+            names(["answers  selectors"]),
             false,
         ),
     ] {
-        let report = attacked(&Written { envelope, ..TOKENS }.text(), "envelope");
-        assert_eq!(at_large(&report), names([attack]), "{envelope}");
+        let written = Written {
+            envelope,
+            attestor: "one_time_tokens = true\n\
+                       policy = { source = \"builtin:template\", settings = { path = [\"{cluster}\", \"{attestation_id}\"] } }",
+            ..TOKENS
+        };
+        let text = written.text();
+        // The policy has to fit, for what is looked at is the envelope.
+        let text = match envelope.contains("agents") {
+            true => text.replace("path = [", "path = [\"agents\", "),
+            false => text,
+        };
+        let report = attacked(&text, "envelope");
+        assert_eq!(at_large(&report), attacks, "{envelope}");
+        assert!(report.unnamed.is_empty(), "{envelope}");
         // What is not asked for is said, and is no failure.
         assert_eq!(report.holds(), holds, "{envelope}");
+        assert!(!report.holds_strictly(), "{envelope}");
+    }
+}
+
+/// A policy that the envelope does not fit cannot hide what is not asked for.
+#[test]
+fn what_is_not_asked_for_is_said_whatever_the_policy_does() {
+    let unfit = Written {
+        envelope: "leading = [\"agents\"], reserved = [\"server\"]",
+        cluster: "",
+        ..TOKENS
+    };
+    let report = attacked(&unfit.text(), "issuer");
+    assert!(at_large(&report).contains("no issuer"));
+    let [unnamed] = report.unnamed.as_slice() else {
+        panic!("{:?}", report.unnamed);
+    };
+    assert!(!unnamed.denied && unnamed.why.contains("the envelope requires `agents`"));
+    assert!(!report.holds());
+    // One that fits, and a policy that decides against the peer.
+    let fits = attacked(&TOKENS.text(), "issuer");
+    assert!(fits.unnamed.is_empty() && fits.holds() && fits.holds_strictly());
+    let denies = Written {
+        attestor: "one_time_tokens = true\npolicy = { source = \"builtin:thumbprint\" }",
+        ..TOKENS
+    };
+    let report = attacked(&denies.text(), "issuer");
+    assert_eq!(report.unnamed.len(), 1);
+    assert!(report.unnamed.iter().all(|unnamed| unnamed.denied));
+    assert!(report.holds() && !report.holds_strictly());
+}
+
+/// `k8s_psat`, with every way to look at what a token is bound to.
+#[test]
+fn what_a_token_is_bound_to_is_looked_at_in_every_mode() {
+    let psat = |keys: &str| {
+        let text = format!(
+            "trust_domain = \"example.org\"\n[attestors.k8s_psat]\n\
+             limits = {{ deadline = \"1s\" }}\n\
+             envelope = {{ leading = [\"{{cluster}}\"], reserved = [\"server\"] }}\n\
+             [attestors.k8s_psat.clusters.production]\n\
+             service_account_allow_list = [\"spire:spire-agent\"]\n{keys}\n"
+        );
+        attacked(&text, "token")
+    };
+    let local = "verification = \"local\"\nissuer = \"https://issuer.example\"\n\
+                 service_account_key_file = \"keys.pem\"\n";
+    let review = "kube_config_file = \"kubeconfig.yaml\"\n";
+    let pods = names([
+        "a pod that is gone",
+        "a pod that is of another uid",
+        "a pod that is of another account",
+        "a pod that is unscheduled",
+        "a pod that is on a node that is gone",
+        "a pod that is on a node without uid",
+        "a pod that is on another node",
+    ]);
+    for (keys, attacks) in [
+        (format!("{local}lookup = true\n{review}"), names([])),
+        (local.to_owned(), pods),
+        (review.to_owned(), names([])),
+        (
+            format!("{review}audience = []\n"),
+            names(["a token for the API server"]),
+        ),
+    ] {
+        let report = psat(&keys);
+        assert_eq!(at_large(&report), attacks, "{keys}");
+        assert!(report.holds(), "{keys}");
+        let stopped = |text: &str| {
+            let mut rows = report.of(Verdict::Stopped);
+            rows.any(|row| row.stopped_by.as_deref() == Some(text))
+        };
+        assert_eq!(
+            stopped("node_gone"),
+            !attacks.contains("a pod that is gone")
+        );
+        assert!(stopped("service_account_not_allowed"));
+        assert_eq!(
+            stopped("token_review_contradicted"),
+            !keys.contains("local")
+        );
+    }
+}
+
+/// `k8s`, with and without a cluster that is asked about its nodes.
+#[test]
+fn what_the_cluster_is_not_asked_of_nodes_is_said() {
+    let nodes = |keys: &str| {
+        let text = format!(
+            "trust_domain = \"example.org\"\n[attestors.k8s]\n\
+             limits = {{ deadline = \"1s\" }}\n\
+             envelope = {{ leading = [\"system\", \"node\"], reserved = [\"server\"] }}\n\
+             ca_bundle_path = \"ca.pem\"\nverify_client_ip = true\n{keys}\n"
+        );
+        attacked(&text, "certificate")
+    };
+    let requests = [
+        "a certificate and no request",
+        "a request that there is not",
+        "a request of another signer",
+        "a request that nobody approved",
+        "a request that was approved and denied",
+        "a request that was approved and failed",
+        "a request that came to no certificate",
+        "a request of nobody",
+        "a request from two nodes",
+        "a request from another node",
+        "a request by another node",
+        "a request from a node that was replaced since",
+        "the request of another certificate",
+    ];
+    let mut everything = names(requests);
+    everything.extend(names(["a node that is gone", "a node without a UID"]));
+    let asked = "kube_config_file = \"kubeconfig.yaml\"\n";
+    for (keys, attacks) in [
+        (asked.to_owned(), names([])),
+        (format!("{asked}verify_request = false\n"), names(requests)),
+        (String::new(), everything),
+    ] {
+        let report = nodes(&keys);
+        assert_eq!(at_large(&report), attacks, "{keys}");
+        assert!(report.holds(), "{keys}");
+    }
+}
+
+/// Configurations that are none of an attacker's, however unusual.
+#[test]
+fn what_is_unusual_is_no_mistake() {
+    let holds = |written: Written, allowed: &str, filter: &str| {
+        let text = written.text().replace("[\"spire:spire-agent\"]", allowed);
+        let report = attacked(&text, filter);
+        assert_eq!(at_large(&report), names([]), "{text}");
+        assert!(report.holds_strictly(), "{text}");
+    };
+    let usual = "[\"spire:spire-agent\"]";
+    for allowed in [
+        "[\"spire:default\"]",
+        "[\"spire:spire-agent\", \"kube-system:spire-agent\", \"spire:default\"]",
+    ] {
+        holds(TOKENS, allowed, "SPIRE#5142");
+    }
+    let cluster = "issuer = \"https://issuer.example\"\n\
+                   audience = [\"https://kubernetes.default.svc\"]";
+    holds(Written { cluster, ..TOKENS }, usual, "audience");
+    for envelope in [
+        "leading = [\"{cluster}\"], reserved = [\"server\"], max_selectors = 0",
+        "leading = [\"{cluster}\"], reserved = [\"server\"], max_selector_bytes = 1",
+    ] {
+        let attestor = "one_time_tokens = true\n\
+                        policy = { source = \"builtin:uuid\", settings = { selectors = [] } }";
+        holds(
+            Written {
+                envelope,
+                attestor,
+                ..TOKENS
+            },
+            usual,
+            "envelope",
+        );
+    }
+    for limits in [
+        "fuel = 20_000",
+        "lifted_bytes = \"1 KiB\"",
+        "deadline = \"1ms\"",
+        "component_bytes = \"80 KiB\", functions = 20_000, function_bytes = \"80 KiB\"",
+    ] {
+        // The usual policies are larger than 80 KiB, and slower than a tick on
+        // a busy machine: what is looked at is what stops the attacks.
+        let attestor = "one_time_tokens = true";
+        let text = Written {
+            limits,
+            attestor,
+            ..TOKENS
+        }
+        .text();
+        for filter in ["limit", "envelope"] {
+            let works = attacked(&text, filter);
+            let works: Vec<_> = works.of(Verdict::Works).map(|row| &row.detail).collect();
+            assert!(works.is_empty(), "{limits}: {works:?}");
+        }
     }
 }
 
@@ -191,6 +413,23 @@ fn what_is_not_asked_of_tokens_is_said() {
         at_large(&attacked(&unexpiring.text(), "token")),
         names(["a token without an end", "a token a second time"])
     );
+}
+
+#[test]
+fn an_svid_of_anybody_is_said_where_anybody_is_let_in() {
+    for (prefix, attacks) in [
+        ("/agents/", names([])),
+        ("/elsewhere/", names([])),
+        ("", names(["an SVID elsewhere"])),
+    ] {
+        let text = format!(
+            "trust_domain = \"example.org\"\n[attestors.x509pop]\nmode = \"spiffe\"\n\
+             spiffe_prefix = \"{prefix}\"\nverify_client_ip = true\n"
+        );
+        let report = attacked(&text, "SVID");
+        assert_eq!(at_large(&report), attacks, "{prefix}");
+        assert!(report.holds(), "{prefix}");
+    }
 }
 
 #[test]

@@ -264,7 +264,9 @@ fn notes(found: &Verification, torn: u64) -> Vec<String> {
     let mut notes = Vec::new();
     if found.lost > 0 {
         let lost = grouped(found.lost);
-        notes.push(format!("decisions that are not in it, as it says itself: {lost}"));
+        notes.push(format!(
+            "decisions that are not in it, as it says itself: {lost}"
+        ));
     }
     if found.repairs > 0 {
         notes.push(format!("torn ends that were mended: {}", found.repairs));

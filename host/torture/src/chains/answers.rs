@@ -2,7 +2,6 @@
 
 use super::{ChainAttack, ChainGround, attack};
 use crate::attack::Expected;
-use crate::authority;
 use crate::error::TortureError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -81,7 +80,7 @@ pub(super) fn attacks(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureE
     let unproven = || Expected::by("possession_unproven");
     let key = KeyPair::generate()?;
     let leaf = ground.leaf()?.signed_by(&key, &ground.root)?;
-    let other = Answer::of(authority::prover(&leaf, &[], &key)?);
+    let other = Answer::of(ground.prover(&leaf, &[], &key)?);
     push(
         "a signature by another certificate's key".to_owned(),
         other,

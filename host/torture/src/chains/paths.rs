@@ -30,7 +30,7 @@ pub(super) fn attacks(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureE
         leaf(&mut params);
         let key = KeyPair::generate()?;
         let own = params.signed_by(&key, &between)?;
-        let prover = authority::prover(&own, &[&between], &key)?;
+        let prover = ground.prover(&own, &[&between], &key)?;
         let expected = match reason {
             // One intermediate is one too many there.
             _ if short => Expected::by("too_many_intermediates"),
@@ -63,7 +63,7 @@ pub(super) fn attacks(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureE
     ] {
         let own = ground.leaf()?.signed_by(&key, issuer)?;
         let between: &[&Authority] = if come_along { &[issuer] } else { &[] };
-        let prover = authority::prover(&own, between, &key)?;
+        let prover = ground.prover(&own, between, &key)?;
         let expected = match short && come_along {
             true => Expected::by("too_many_intermediates"),
             false => untrusted(),
@@ -78,7 +78,7 @@ pub(super) fn attacks(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureE
         );
     }
     let own = ground.leaf()?.self_signed(&key)?;
-    let prover = authority::prover(&own, &[], &key)?;
+    let prover = ground.prover(&own, &[], &key)?;
     push(
         "a leaf signed by itself",
         prover.payload(),
@@ -264,7 +264,7 @@ fn bounds(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureError> {
     let own = ground.leaf()?.signed_by(&key, &ground.root)?;
     let other = authority::root("other")?;
     let long: Vec<&Authority> = (0..count).map(|_| &other).collect();
-    let prover = authority::prover(&own, &long, &key)?;
+    let prover = ground.prover(&own, &long, &key)?;
     let mut attacks = vec![attack(
         format!("{count} intermediates"),
         prover.payload(),

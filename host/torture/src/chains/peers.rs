@@ -5,19 +5,10 @@ use crate::attack::Expected;
 use crate::authority;
 use crate::error::TortureError;
 use nameplate_evidence::certificates::Trust;
-use rcgen::{DnType, KeyPair};
-use serde_json::json;
-
-pub(super) fn attacks(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureError> {
-    let mut attacks = surroundings(ground)?;
-    if ground.verifier.node.is_some() {
-        attacks.extend(nodes(ground)?);
-    }
-    Ok(attacks)
-}
+use rcgen::KeyPair;
 
 /// At what the operator asks of the peer besides a chain.
-fn surroundings(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureError> {
+pub(super) fn attacks(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureError> {
     let mut attacks = Vec::new();
     let (payload, answer) = ground.twin();
     let asked = |reason| match ground.verifier.verify_client_ip {
@@ -43,6 +34,12 @@ fn surroundings(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureError> 
     attacks.extend([elsewhere, nowhere]);
     if let Trust::Domain(rule) = &ground.verifier.trust {
         let domain = &rule.trust_domain;
+        // Below `/` lies every SVID of the trust domain.
+        let everybody = rule.prefix == "/";
+        let elsewhere = match rule.prefix.starts_with("/elsewhere/") {
+            true => "/nowhere/node-7",
+            false => "/elsewhere/node-7",
+        };
         for (name, uri, reason) in [
             (
                 "an SVID of another trust domain",
@@ -56,7 +53,7 @@ fn surroundings(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureError> 
             ),
             (
                 "an SVID elsewhere",
-                format!("spiffe://{domain}/elsewhere/node-7"),
+                format!("spiffe://{domain}{elsewhere}"),
                 "svid_prefix",
             ),
             (
@@ -72,58 +69,20 @@ fn surroundings(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureError> 
         ] {
             let key = KeyPair::generate()?;
             let own = authority::leaf(&uri)?.signed_by(&key, &ground.root)?;
-            let prover = authority::prover(&own, &[], &key)?;
+            let prover = ground.prover(&own, &[], &key)?;
             let incident = Some("maxlambrecht/rust-spiffe#325");
+            let expected = match name == "an SVID elsewhere" && everybody {
+                true => Expected::Unasked("a longer `spiffe_prefix`"),
+                false => Expected::by(reason),
+            };
             attacks.push(attack(
                 name,
                 prover.payload(),
                 Answer::of(prover),
-                Expected::by(reason),
+                expected,
                 incident,
             ));
         }
-    }
-    Ok(attacks)
-}
-
-/// Names that are no node's, where the certificate has to be a node's. A
-/// cluster's signer for kubelets signs some of them.
-fn nodes(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureError> {
-    let mut attacks = Vec::new();
-    for (common_name, organization, reason) in [
-        ("node-7", "system:nodes", "node_name_missing"),
-        ("system:NODE:node-7", "system:nodes", "node_name_missing"),
-        ("system:node:", "system:nodes", "node_name_malformed"),
-        ("system:node:../../x", "system:nodes", "node_name_malformed"),
-        ("system:node:a:b", "system:nodes", "node_name_malformed"),
-        ("system:node:a/b", "system:nodes", "node_name_malformed"),
-        ("system:node:node-7", "system:masters", "node_group_missing"),
-        ("system:node:node-7", "", "node_group_missing"),
-    ] {
-        let mut params = ground.leaf()?;
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, common_name);
-        if !organization.is_empty() {
-            params
-                .distinguished_name
-                .push(DnType::OrganizationName, organization);
-        }
-        let key = KeyPair::generate()?;
-        let own = params.signed_by(&key, &ground.root)?;
-        let prover = authority::prover(&own, &[], &key)?;
-        attacks.push(attack(
-            format!(
-                "a node called {} of {}",
-                json!(common_name),
-                json!(organization)
-            ),
-            prover.payload(),
-            Answer::of(prover),
-            Expected::by(reason),
-            Some("kubernetes/kubernetes#57164"),
-        ));
     }
     Ok(attacks)
 }

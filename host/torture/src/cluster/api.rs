@@ -25,10 +25,24 @@ pub(crate) const NODE_UID: &str = "c4d2e1f0-7a6b-4c5d-9e8f-0a1b2c3d4e5f";
 /// Name of the node, as a token says it.
 pub(crate) const NODE: &str = "worker-1";
 
+/// For whom a token is that says nothing of it, and what an API server answers
+/// for that is asked for no audience: its own.
+pub(crate) const OWN_AUDIENCE: &str = "https://kubernetes.default.svc";
+
+/// What an API server says of a token when it is asked.
+#[derive(Clone, Debug)]
+pub(crate) enum Said {
+    /// That it is good, as far as it is for whom the asker says.
+    Good(TokenReview),
+    /// This, whoever asks.
+    Always(TokenReview),
+}
+
 /// An API server that has issued some tokens.
 #[derive(Debug)]
 pub(crate) struct KnownTokens {
-    issued: Mutex<BTreeMap<String, TokenReview>>,
+    issued: Mutex<BTreeMap<String, Said>>,
+    requests: Mutex<BTreeMap<String, SigningRequestRecord>>,
     account: String,
 }
 
@@ -37,14 +51,48 @@ impl KnownTokens {
     pub(crate) fn new(account: &str) -> Self {
         Self {
             issued: Mutex::default(),
+            requests: Mutex::default(),
             account: account.to_owned(),
         }
     }
 
-    /// From now on `token` was issued, and is reviewed as `review`.
-    pub(crate) fn issue(&self, token: &str, review: TokenReview) {
+    /// From now on `token` was issued, and this is said of it.
+    pub(crate) fn issue(&self, token: &str, said: Said) {
         let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
-        issued.insert(token.to_owned(), review);
+        issued.insert(token.to_owned(), said);
+    }
+
+    /// From now on there is this request for a certificate.
+    pub(crate) fn request(&self, name: &str, record: SigningRequestRecord) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.insert(name.to_owned(), record);
+    }
+}
+
+/// What a server that knows of audiences says of a good token (Kubernetes,
+/// `TokenReviewStatus.audiences`).
+fn intended(review: TokenReview, asked: &[String]) -> TokenReview {
+    let own = [OWN_AUDIENCE.to_owned()];
+    let asked = match asked {
+        [] => &own,
+        some => some,
+    };
+    let common = |audience: &String| asked.contains(audience);
+    let audiences: Vec<_> = review
+        .audiences
+        .iter()
+        .filter(|one| common(one))
+        .cloned()
+        .collect();
+    if audiences.is_empty() {
+        return TokenReview {
+            error: Some("the token is not for any of these audiences".to_owned()),
+            ..TokenReview::default()
+        };
+    }
+    TokenReview {
+        audiences,
+        ..review
     }
 }
 
@@ -52,11 +100,15 @@ impl ClusterApi for KnownTokens {
     fn review(
         &self,
         token: &str,
-        _audiences: &[String],
+        audiences: &[String],
         _patience: &Patience,
     ) -> Result<TokenReview, ApiError> {
         let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(issued.get(token).cloned().unwrap_or_default())
+        Ok(match issued.get(token) {
+            Some(Said::Good(review)) => intended(review.clone(), audiences),
+            Some(Said::Always(review)) => review.clone(),
+            None => TokenReview::default(),
+        })
     }
 
     fn pod(&self, _: &str, name: &str, _: &Patience) -> Result<PodRecord, ApiError> {
@@ -111,13 +163,49 @@ impl ClusterApi for KnownTokens {
         })
     }
 
-    fn signing_request(&self, _: &str, _: &Patience) -> Result<SigningRequestRecord, ApiError> {
-        Err(not_found())
+    fn signing_request(&self, name: &str, _: &Patience) -> Result<SigningRequestRecord, ApiError> {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.get(name).cloned().ok_or_else(not_found)
     }
 }
 
 fn not_found() -> ApiError {
     ApiError::NotFound {
         message: "there is none".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(said: Option<Said>, audiences: &[&str]) -> TokenReview {
+        let api = KnownTokens::new("spire-agent");
+        if let Some(said) = said {
+            api.issue("t", said);
+        }
+        let audiences: Vec<_> = audiences.iter().map(|&text| text.to_owned()).collect();
+        api.review("t", &audiences, &Patience::none()).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_good_for_whom_it_is() {
+        let good = |audience: &str| TokenReview {
+            authenticated: true,
+            audiences: vec![audience.to_owned(), "other".to_owned()],
+            ..TokenReview::default()
+        };
+        let server = asked(Some(Said::Good(good("spire-server"))), &["spire-server"]);
+        assert!(server.authenticated);
+        assert_eq!(server.audiences, ["spire-server"]);
+        for audiences in [&["spire"][..], &[]] {
+            let other = asked(Some(Said::Good(good("spire-server"))), audiences);
+            assert!(!other.authenticated && other.error.is_some());
+        }
+        assert!(asked(Some(Said::Good(good(OWN_AUDIENCE))), &[]).authenticated);
+        // One that knows of no audiences says the same to everybody.
+        let always = good("spire-server");
+        assert_eq!(asked(Some(Said::Always(always.clone())), &["x"]), always);
+        assert!(!asked(None, &["spire-server"]).authenticated);
     }
 }

@@ -1,6 +1,7 @@
 //! Policies that answer with what is no name, or none of their own: the
 //! envelope has to refuse each.
 
+use super::limits::{Limited, tighter};
 use super::{ComponentAttack, Made};
 use crate::attack::{Expected, Group};
 use crate::component::{AssemblyError, answering};
@@ -64,13 +65,20 @@ const TABLES: usize = 255;
 /// The most selectors that an agent can need.
 const SELECTORS_IN_REASON: usize = 64;
 
+/// The word that no path may have, whoever configures the envelope: SPIRE's
+/// server has its ID by it. Of the others that SPIRE keeps for itself, `spire`
+/// and `agent`, the host writes the ones there are.
+const SERVER: &str = "server";
+
 pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyError> {
+    let selector = "a".to_owned();
+    let fits = made.envelope.max_selectors > 0 && made.envelope.max_selector_bytes > 0;
     let mut attacks = vec![
         attack(
             "answers as it should".to_owned(),
             made.path,
-            &["a:1".to_owned()],
-            Expected::Harmless,
+            &Vec::from_iter(fits.then_some(selector)),
+            Expected::Twin,
         )?,
         attack(
             "answers no path".to_owned(),
@@ -94,20 +102,13 @@ pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyEr
         attacks.push(refused.repeating(incident));
     }
     for (name, selector, reason) in SELECTORS {
-        attacks.push(attack(
-            format!("answers {name}"),
-            made.path,
-            &[selector.to_owned()],
-            Expected::by(reason),
-        )?);
+        attacks.push(made.selecting(format!("answers {name}"), &[selector], reason)?);
     }
-    attacks.push(attack(
-        "answers a selector twice".to_owned(),
-        made.path,
-        &["a:1".to_owned(), "b:2".to_owned(), "a:1".to_owned()],
-        Expected::by("selector_duplicate"),
-    )?);
+    let twice = "answers a selector twice".to_owned();
+    attacks.push(made.selecting(twice, &["a", "b", "a"], "selector_duplicate")?);
+    attacks.extend(names(made)?);
     attacks.extend(bounds(made)?);
+    attacks.extend(just_within(made)?);
     Ok(attacks)
 }
 
@@ -128,9 +129,101 @@ impl Made<'_> {
         path.push(segment.to_owned());
         path
     }
+
+    /// A policy that answers with these selectors, which `reason` refuses: or
+    /// a bound that they break besides, for those are looked at first.
+    fn selecting(
+        self,
+        name: String,
+        selectors: &[&str],
+        reason: &'static str,
+    ) -> Result<ComponentAttack, AssemblyError> {
+        let mut reasons = vec![reason];
+        if selectors.len() > self.envelope.max_selectors {
+            reasons.push("selector_count");
+        }
+        let most = self.envelope.max_selector_bytes;
+        if selectors.iter().any(|selector| selector.len() > most) {
+            reasons.push("selector_length");
+        }
+        let selectors: Vec<_> = selectors.iter().map(|&text| text.to_owned()).collect();
+        attack(name, self.path, &selectors, Expected::Stopped(reasons))
+    }
 }
 
-/// At each bound of the envelope.
+/// Names that are another's: of another cluster, or reserved.
+fn names(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyError> {
+    let envelope = made.envelope;
+    let mut attacks = Vec::new();
+    if let Some(elsewhere) = made.elsewhere {
+        let mut foreign = elsewhere.to_vec();
+        // Where both clusters' paths begin alike, nothing ties the name to one.
+        let tied = foreign != made.path;
+        if !tied {
+            foreign.push("of-another-cluster".to_owned());
+        }
+        attacks.push(attack(
+            "answers another cluster's name".to_owned(),
+            &foreign,
+            &[],
+            match tied {
+                true => Expected::by("path_leading"),
+                false => Expected::Unasked("`envelope.leading` with `{cluster}` in it"),
+            },
+        )?);
+    }
+    let mut beside = made.path.to_vec();
+    if let Some(first) = beside.first_mut() {
+        *first = format!("not-{first}");
+    }
+    if !envelope.leading.is_empty() {
+        attacks.push(attack(
+            "answers a name beside the leading segments".to_owned(),
+            &beside,
+            &[],
+            Expected::by("path_leading"),
+        )?);
+    } else if made.elsewhere.is_none() {
+        attacks.push(attack(
+            "answers any name".to_owned(),
+            &beside,
+            &[],
+            Expected::Unasked("`envelope.leading`"),
+        )?);
+    }
+    let listed = |word: &str| {
+        let mut words = envelope.reserved.iter();
+        words.any(|reserved| reserved.eq_ignore_ascii_case(word))
+    };
+    let others = envelope.reserved.iter().map(String::as_str);
+    let others = others.filter(|word| *word != SERVER && is_segment(word));
+    for word in std::iter::once(SERVER).chain(others) {
+        let refused = match listed(word) {
+            true => Expected::by("path_reserved"),
+            false => Expected::Unasked("`envelope.reserved`"),
+        };
+        for word in [word.to_owned(), word.to_ascii_uppercase()] {
+            attacks.push(attack(
+                format!("answers the word `{word}`"),
+                &made.with(&word),
+                &[],
+                refused.clone(),
+            )?);
+        }
+    }
+    attacks.dedup_by(|one, other| one.name == other.name);
+    Ok(attacks)
+}
+
+/// Whether a path could have it: what no path can have needs no reserving.
+fn is_segment(word: &str) -> bool {
+    !matches!(word, "" | "." | "..")
+        && word
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+}
+
+/// At each bound of the envelope: a little more than it.
 fn bounds(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyError> {
     let envelope = made.envelope;
     let over = |limit: usize, reason: usize| limit.min(reason).saturating_add(1);
@@ -139,51 +232,80 @@ fn bounds(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyError> {
     let selectors = over(envelope.max_selectors, SELECTORS_IN_REASON);
     // What the whole ID lacks, with a slash before it.
     let missing = id.saturating_sub(made.id_bytes.saturating_add(1)).max(1);
-    let numbered: Vec<String> = (0..selectors).map(|n| format!("n:{n}")).collect();
-    let mut foreign = made.path.to_vec();
-    if let Some(first) = foreign.first_mut() {
-        *first = format!("not-{first}");
-    }
-    let mut expected_of_foreign = Expected::by("path_leading");
-    if envelope.leading.is_empty() {
-        expected_of_foreign = Expected::Unasked("`envelope.leading`");
-    }
-    let (reserved, expected_of_reserved) = match envelope.reserved.first() {
-        Some(word) => (word.to_ascii_uppercase(), Expected::by("path_reserved")),
-        None => ("admin".to_owned(), Expected::Unasked("`envelope.reserved`")),
+    let stopped = |reason, limit: usize, reason_of: usize| {
+        let mut reasons = vec![reason];
+        // A limit of the operator's on the way there may be met before.
+        if limit <= reason_of {
+            reasons.extend(tighter(made.limits, Limited::Other));
+        }
+        reasons
     };
+    let mut of_selector = stopped("selector_length", envelope.max_selector_bytes, TABLES);
+    if envelope.max_selectors == 0 {
+        of_selector.push("selector_count");
+    }
     Ok(vec![
         attack(
             format!("answers an ID of {id} bytes"),
             &made.with(&"a".repeat(missing)),
             &[],
-            Expected::by("id_length"),
+            Expected::Stopped(stopped("id_length", envelope.max_id_bytes, TABLES)),
         )?
         .repeating("SPIRE#7066"),
         attack(
             format!("answers a selector of {selector} bytes"),
             made.path,
             &["a".repeat(selector)],
-            Expected::by("selector_length"),
+            Expected::Stopped(of_selector),
         )?,
         attack(
             format!("answers {selectors} selectors"),
             made.path,
-            &numbered,
-            Expected::by("selector_count"),
-        )?,
-        attack(
-            "answers another cluster's name".to_owned(),
-            &foreign,
-            &[],
-            expected_of_foreign,
-        )?
-        .repeating("CVE-2021-27098"),
-        attack(
-            format!("answers the word `{reserved}`"),
-            &made.with(&reserved),
-            &[],
-            expected_of_reserved,
+            &numbered(selectors),
+            Expected::Stopped(stopped(
+                "selector_count",
+                envelope.max_selectors,
+                SELECTORS_IN_REASON,
+            )),
         )?,
     ])
+}
+
+fn numbered(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("n:{n}")).collect()
+}
+
+/// At each bound of the envelope: exactly as much as it allows.
+fn just_within(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyError> {
+    let envelope = made.envelope;
+    let mut attacks = Vec::new();
+    // Under tighter limits than usual, what an answer costs is met before.
+    if !tighter(made.limits, Limited::Other).is_empty() {
+        return Ok(attacks);
+    }
+    let mut push = |name: String, path: &[String], selectors: &[String]| {
+        let within = attack(name, path, selectors, Expected::Twin)?;
+        attacks.push(within.repeating("SPIRE#6324"));
+        Ok::<_, AssemblyError>(())
+    };
+    let id = envelope.max_id_bytes;
+    let missing = id.saturating_sub(made.id_bytes.saturating_add(1));
+    if id <= TABLES && missing > 0 {
+        let path = made.with(&"a".repeat(missing));
+        push(format!("answers an ID of exactly {id} bytes"), &path, &[])?;
+    }
+    let bytes = envelope.max_selector_bytes;
+    if (1..=TABLES).contains(&bytes) && envelope.max_selectors > 0 {
+        let selector = ["a".repeat(bytes)];
+        let name = format!("answers a selector of exactly {bytes} bytes");
+        push(name, made.path, &selector)?;
+    }
+    let count = envelope.max_selectors;
+    let numbered = numbered(count.min(SELECTORS_IN_REASON));
+    let fit = numbered.iter().all(|selector| selector.len() <= bytes);
+    if (1..=SELECTORS_IN_REASON).contains(&count) && fit {
+        let name = format!("answers exactly {count} selectors");
+        push(name, made.path, &numbered)?;
+    }
+    Ok(attacks)
 }

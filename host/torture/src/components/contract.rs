@@ -1,7 +1,7 @@
 //! Components at what a policy may be: what it imports and exports, which
 //! proposals it uses, and how it behaves when it is asked.
 
-use super::ComponentAttack;
+use super::{ComponentAttack, Made};
 use crate::attack::{Expected, Group};
 use crate::component::{AssemblyError, answering, assembled, nested};
 use crate::guests::GUESTS;
@@ -54,7 +54,7 @@ const INCIDENTS: [(&str, &str); 20] = [
     ("recursion_in_start", "wasm-micro-runtime#4047"),
 ];
 
-pub(super) fn attacks() -> Result<Vec<ComponentAttack>, AssemblyError> {
+pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyError> {
     let mut attacks = Vec::new();
     for (name, incident) in IMPORTS {
         let text =
@@ -116,6 +116,15 @@ pub(super) fn attacks() -> Result<Vec<ComponentAttack>, AssemblyError> {
             .find_map(|(known, incident)| (known == name).then_some(*incident));
         attacks.push(attack);
     }
+    let mut together = ComponentAttack::new(
+        Group::Component,
+        "is loaded and dropped by four threads at once",
+        answering(made.path, &[]),
+        Expected::Twin,
+    )?
+    .repeating("CVE-2024-47813");
+    together.together = true;
+    attacks.push(together);
     Ok(attacks)
 }
 

@@ -1,6 +1,6 @@
 //! An attack at each field of [`Limits`], which only that field stops.
 
-use super::{ComponentAttack, Made};
+use super::{ComponentAttack, EndedBy, Made};
 use crate::attack::{Expected, Group};
 use crate::component::{AssemblyError, answering, assembled, padded};
 use nameplate_policy::Limits;
@@ -35,6 +35,78 @@ const ANSWER: &str = r#"
 (data (i32.const 16) "\00\00\00\00\28\00\00\00\01\00\00\00\00\00\00\00\00\00\00\00")
 (data (i32.const 40) "\30\00\00\00\04\00\00\00good")"#;
 
+/// What a row at a limit is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limited {
+    /// The limit of this name.
+    By(&'static str),
+    /// None of [`Limits`].
+    Other,
+}
+
+/// A limit by its name: what it is, by default and within reason, as numbers
+/// that can be compared; and what it says when it is met.
+type Known = (&'static str, u128, u128, u128, &'static [&'static str]);
+
+fn known(limits: &Limits) -> [Known; 18] {
+    let usual = Limits::default();
+    let bytes = |limit: usize| limit as u128;
+    macro_rules! limit {
+        ($field:ident, $number:expr, $reasons:expr) => {
+            (
+                stringify!($field),
+                $number(limits.$field),
+                $number(usual.$field),
+                $number(REASON.$field),
+                $reasons,
+            )
+        };
+    }
+    [
+        limit!(component_bytes, bytes, &["component_bytes"]),
+        limit!(nesting, bytes, &["nesting"]),
+        limit!(functions, bytes, &["functions"]),
+        limit!(function_bytes, bytes, &["function_bytes"]),
+        limit!(locals, bytes, &["locals"]),
+        limit!(joins, bytes, &["joins"]),
+        limit!(indirect_calls, bytes, &["indirect_calls"]),
+        limit!(settings_bytes, bytes, &["settings_bytes"]),
+        limit!(fuel, u128::from, &["policy_fuel"]),
+        limit!(configure_fuel, u128::from, &["policy_fuel"]),
+        limit!(
+            deadline,
+            |time: Duration| time.as_nanos(),
+            &["policy_deadline"]
+        ),
+        limit!(memory_bytes, bytes, &["policy_memory"]),
+        limit!(table_elements, bytes, &["policy_table"]),
+        limit!(instances, bytes, &["policy_instantiation", "instances"]),
+        limit!(memories, bytes, &["policy_instantiation"]),
+        limit!(tables, bytes, &["policy_instantiation"]),
+        limit!(stack_bytes, bytes, &["policy_stack"]),
+        limit!(lifted_bytes, bytes, &["policy_answer"]),
+    ]
+}
+
+/// What may stop an attack besides what it is about: a limit that is tighter
+/// than usual may be met before. An attack at a limit that is raised may meet
+/// any other one, and one at a limit beyond reason has to be stopped by that
+/// alone.
+pub(super) fn tighter(limits: &Limits, about: Limited) -> Vec<&'static str> {
+    let known = known(limits);
+    let own = known.iter().find(|(name, ..)| about == Limited::By(name));
+    let raised = match own {
+        Some((_, limit, _, reason, _)) if limit > reason => return Vec::new(),
+        Some((_, limit, usual, ..)) => limit > usual,
+        None => false,
+    };
+    known
+        .iter()
+        .filter(|(name, limit, usual, ..)| about != Limited::By(name) && (raised || limit < usual))
+        .flat_map(|(.., reasons)| reasons.iter().copied())
+        .collect()
+}
+
 /// Bytes of a page of memory.
 const PAGE: usize = 64 << 10;
 
@@ -66,14 +138,19 @@ pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyEr
         stack_bytes,
         lifted_bytes,
     } = *made.limits;
-    let attack = |name: String, text: String, stops: &[&'static str]| {
-        let expected = Expected::Stopped(stops.to_vec());
+    let stopped = |limit: &'static str, stops: &[&'static str]| {
+        let others = tighter(made.limits, Limited::By(limit));
+        Expected::Stopped([stops, &others].concat())
+    };
+    let attack = |name: String, text: String, limit: &'static str, stops: &[&'static str]| {
+        let expected = stopped(limit, stops);
         ComponentAttack::new(Group::Limit, name, assembled(&text), expected)
     };
     let structure = |name: String, fields: String, limit: &'static str| {
         attack(
             name,
             format!("(memory (export \"memory\") 1) {fields}"),
+            limit,
             &[limit],
         )
     };
@@ -87,7 +164,7 @@ pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyEr
         Group::Limit,
         large,
         Ok(bytes),
-        Expected::by("component_bytes"),
+        stopped("component_bytes", &["component_bytes"]),
     )?;
 
     let depth = over(nesting, REASON.nesting);
@@ -110,6 +187,7 @@ pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyEr
             over(settings_bytes, REASON.settings_bytes)
         ),
         "(memory (export \"memory\") 8)".to_owned(),
+        "settings_bytes",
         &["settings_bytes"],
     )?;
     // `{"a":""}` has eight bytes.
@@ -117,14 +195,18 @@ pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyEr
     settings.settings = json!({ "a": "x".repeat(filler) });
 
     let turns_of = |fuel: u64, reason: u64| fuel.min(reason) / FUEL_A_TURN + 1_000;
-    let seconds = deadline.min(REASON.deadline).as_secs_f64();
+    // The clock has ticks, and an attack has to last for some of them.
+    let seconds = deadline
+        .clamp(Limits::EPOCH_TICK * 2, REASON.deadline)
+        .as_secs_f64();
     let mut slow = attack(
         format!("computes for {:.1} s, with fuel enough", seconds * 3.0),
         burning("derive", at_speed(made.turns_per_second, seconds * 3.0)),
+        "deadline",
         &["policy_deadline"],
     )?
     .repeating("kubewarden/policy-server#254");
-    slow.by_the_clock = true;
+    slow.ended_by = EndedBy::Clock;
 
     Ok(vec![
         large,
@@ -170,11 +252,13 @@ pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyEr
         attack(
             format!("burns {} of fuel to derive", fuel.min(REASON.fuel)),
             burning("derive", turns_of(fuel, REASON.fuel)),
+            "fuel",
             &["policy_fuel", "policy_deadline"],
         )?,
         attack(
             format!("burns {} of fuel to configure", configure_fuel.min(REASON.configure_fuel)),
             burning("configure", turns_of(configure_fuel, REASON.configure_fuel)),
+            "configure_fuel",
             &["policy_fuel", "policy_deadline"],
         )?,
         slow,
@@ -185,6 +269,7 @@ pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyEr
                    (if (i32.eq (memory.grow (i32.const {beyond})) (i32.const -1)) (then unreachable))
                    (i32.const 16))"
             ),
+            "memory_bytes",
             &["policy_memory"],
         )?
         .repeating("wapc/wapc-rs#230"),
@@ -197,6 +282,7 @@ pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyEr
                      (then unreachable))
                    (i32.const 16))"
             ),
+            "table_elements",
             &["policy_table"],
         )?
         .repeating("CVE-2026-44216"),
@@ -206,6 +292,7 @@ pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyEr
                 "(core module $empty) {}",
                 "(core instance (instantiate $empty))".repeat(made_of)
             ),
+            "instances",
             &["policy_instantiation", "instances"],
         )?,
         attack(
@@ -214,16 +301,19 @@ pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyEr
                 "(core module $m (memory 0)) {}",
                 "(core instance (instantiate $m))".repeat(others)
             ),
+            "memories",
             &["policy_instantiation"],
         )?,
         attack(
             format!("has {more_tables} tables"),
             "(table 0 funcref)".repeat(more_tables),
+            "tables",
             &["policy_instantiation"],
         )?,
         attack(
             format!("calls itself {frames} times deep"),
             recursion(frames.saturating_add(KEPT)),
+            "stack_bytes",
             &["policy_stack"],
         )?,
         attack(
@@ -241,6 +331,7 @@ pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyEr
                    (i32.store (i32.const 32) (i32.const {copies}))
                    (i32.const 16))"
             ),
+            "lifted_bytes",
             &["policy_answer"],
         )?
         .repeating("CVE-2026-27204"),
@@ -302,4 +393,36 @@ fn recursion(frames: usize) -> String {
          (func (export \"derive\") (param i32) (result i32)
            (drop (call $deeper (i64.const {frames}))) (i32.const 16))"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_tighter_limit_may_be_met_before() {
+        let of = |limits: &Limits, name| tighter(limits, Limited::By(name));
+        let usual = Limits::default();
+        assert!(of(&usual, "stack_bytes").is_empty());
+        let tight = Limits {
+            fuel: 20_000,
+            ..usual.clone()
+        };
+        assert_eq!(of(&tight, "stack_bytes"), ["policy_fuel"]);
+        assert_eq!(tighter(&tight, Limited::Other), ["policy_fuel"]);
+        assert!(of(&tight, "fuel").is_empty());
+        // A limit that is raised, within reason: whatever comes first.
+        let raised = Limits {
+            functions: 20_000,
+            ..usual.clone()
+        };
+        assert!(of(&raised, "functions").contains(&"component_bytes"));
+        // Beyond reason it is not there, and nothing else stands in for it.
+        let removed = Limits {
+            functions: 20_001,
+            component_bytes: 80 << 10,
+            ..usual
+        };
+        assert!(of(&removed, "functions").is_empty());
+    }
 }

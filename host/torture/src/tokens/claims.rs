@@ -6,13 +6,13 @@ mod bound;
 use super::payload::of_other_types;
 use super::{TokenAttack, TokenGround, header};
 use crate::attack::Expected;
-use crate::cluster::Signer;
+use crate::cluster::{OWN_AUDIENCE, Signer};
 use crate::error::TortureError;
 use nameplate_evidence::LocalProof;
 use serde_json::{Value, json};
 
 /// A name, claims, what has to come of them, and an incident.
-type Claimed = (String, Value, Expected, Option<&'static str>);
+pub(super) type Claimed = (String, Value, Expected, Option<&'static str>);
 
 pub(super) fn attacks(ground: &TokenGround) -> Result<Vec<TokenAttack>, TortureError> {
     let mut claimed = Vec::new();
@@ -22,17 +22,20 @@ pub(super) fn attacks(ground: &TokenGround) -> Result<Vec<TokenAttack>, TortureE
         claimed.extend(types(ground));
         claimed.extend(times(ground, local));
         claimed.extend(parties(ground, local));
-        claimed.extend(names(ground));
+        claimed.extend(places(ground));
     }
+    claimed.extend(accounts(ground));
     claimed.extend(bound::unbound(ground));
-    claimed.extend(bound::hostile(ground));
     let mut attacks = Vec::new();
-    for (name, claims, expected, incident) in claimed {
+    let hostile = bound::hostile(ground).into_iter().map(|one| (one, true));
+    let claimed = claimed.into_iter().map(|one| (one, false));
+    for ((name, claims, expected, incident), named) in claimed.chain(hostile) {
         let token = ground.issued(&claims, Signer::Rsa)?;
         attacks.push(TokenAttack {
             name,
             incident,
             payload: ground.payload(&token),
+            named,
             expected,
         });
     }
@@ -181,6 +184,11 @@ fn parties(ground: &TokenGround, local: &LocalProof) -> Vec<Claimed> {
         .issuer
         .clone()
         .unwrap_or_else(|| "https://issuer.example".to_owned());
+    let known = |other: &str| other == issuer;
+    let another = ground.strange(
+        &["https://attacker.example", "https://issuer.invalid"],
+        known,
+    );
     let missing = |asked: bool, reason, what| match asked {
         true => Expected::by(reason),
         false => Expected::Unasked(what),
@@ -193,7 +201,7 @@ fn parties(ground: &TokenGround, local: &LocalProof) -> Vec<Claimed> {
         Some("spire-identity-exchange#1"),
     ));
     for (name, other) in [
-        ("another issuer", "https://attacker.example".to_owned()),
+        ("another issuer", another.to_owned()),
         ("the issuer with a slash behind it", format!("{issuer}/")),
         ("the issuer in upper case", issuer.to_ascii_uppercase()),
         (
@@ -206,6 +214,9 @@ fn parties(ground: &TokenGround, local: &LocalProof) -> Vec<Claimed> {
             issuer.replacen("://", "://a@", 1) + "#",
         ),
     ] {
+        if known(&other) {
+            continue;
+        }
         claimed.push((
             name.to_owned(),
             ground.claims_with(&[("/iss", json!(other))]),
@@ -233,8 +244,10 @@ fn parties(ground: &TokenGround, local: &LocalProof) -> Vec<Claimed> {
             Some("SPIRE#5142"),
         ));
     }
+    let known = |audience: &str| local.audience.iter().any(|one| one == audience);
+    let strange = ground.strange(&[OWN_AUDIENCE, "vault", "spire-server"], known);
     for (name, other) in [
-        ("another audience", json!("https://kubernetes.default.svc")),
+        ("another audience", json!(strange)),
         (
             "an audience in upper case",
             json!([audience.to_ascii_uppercase()]),
@@ -246,6 +259,13 @@ fn parties(ground: &TokenGround, local: &LocalProof) -> Vec<Claimed> {
         ("audiences in one text", json!(format!("{audience},other"))),
         ("an audience in a pattern", json!(["*"])),
     ] {
+        // One that the operator takes after all is no attack.
+        if [&other, other.get(0).unwrap_or(&other)]
+            .iter()
+            .any(|one| one.as_str().is_some_and(known))
+        {
+            continue;
+        }
         claimed.push((
             name.to_owned(),
             ground.claims_with(&[("/aud", other)]),
@@ -256,8 +276,8 @@ fn parties(ground: &TokenGround, local: &LocalProof) -> Vec<Claimed> {
     claimed
 }
 
-/// Tokens of an account that nobody let in, or of no one account.
-fn names(ground: &TokenGround) -> Vec<Claimed> {
+/// Tokens of no one account.
+fn places(ground: &TokenGround) -> Vec<Claimed> {
     let (namespace, account) = (&ground.namespace, &ground.account);
     let mut claimed = Vec::new();
     let flat = "/kubernetes.io~1serviceaccount~1";
@@ -312,11 +332,26 @@ fn names(ground: &TokenGround) -> Vec<Claimed> {
             None,
         ));
     }
+    claimed
+}
+
+/// Tokens of an account that nobody let in.
+fn accounts(ground: &TokenGround) -> Vec<Claimed> {
+    let (namespace, account) = (&ground.namespace, &ground.account);
+    let mut claimed = Vec::new();
+    let in_here = |other: &str| ground.lets_in(namespace, other);
+    let of_there = |other: &str| ground.lets_in(other, account);
+    let other_account = ground.strange(&["default", "builder", "deployer"], in_here);
+    let other_namespace = ground.strange(&["kube-system", "default", "kube-public"], of_there);
     for (name, other_namespace, other_account) in [
-        ("another account", namespace.clone(), "default".to_owned()),
+        (
+            "another account",
+            namespace.clone(),
+            other_account.to_owned(),
+        ),
         (
             "another namespace",
-            "kube-system".to_owned(),
+            other_namespace.to_owned(),
             account.clone(),
         ),
         (
@@ -360,13 +395,22 @@ fn names(ground: &TokenGround) -> Vec<Claimed> {
             "*".to_owned(),
         ),
     ] {
+        if ground.lets_in(&other_namespace, &other_account) {
+            continue;
+        }
+        // A name with a colon in it is none for an API server's answer.
+        let split = other_namespace.contains(':') || other_account.contains(':');
+        let reason = match split && ground.local().is_none() {
+            true => "username_malformed",
+            false => "service_account_not_allowed",
+        };
         claimed.push((
             name.to_owned(),
             ground.claims_with(&[
                 ("/kubernetes.io/namespace", json!(other_namespace)),
                 ("/kubernetes.io/serviceaccount/name", json!(other_account)),
             ]),
-            Expected::by("service_account_not_allowed"),
+            Expected::by(reason),
             Some("SPIRE#5142"),
         ));
     }
@@ -398,6 +442,7 @@ fn texts(ground: &TokenGround) -> Result<Vec<TokenAttack>, TortureError> {
             name: name.to_owned(),
             incident: (name == "two ends in one token").then_some("CVE-2026-25537"),
             payload: ground.payload(&token),
+            named: false,
             expected: Expected::by("claims_malformed"),
         });
     }

@@ -16,6 +16,7 @@ pub(super) fn attacks(ground: &TokenGround) -> Result<Vec<TokenAttack>, TortureE
             name,
             incident,
             payload: ground.payload(&token),
+            named: false,
             expected: ground.refused_by(reason),
         });
     };
@@ -137,6 +138,8 @@ fn headers(ground: &TokenGround) -> Vec<Header> {
     ] {
         let incident = if critical == json!(["b64"]) {
             "CVE-2026-32597"
+        } else if critical == json!(["exp"]) {
+            "GHSA-hm7r-c7qw-ghp6"
         } else {
             "CVE-2025-59420"
         };

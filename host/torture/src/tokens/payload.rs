@@ -24,6 +24,7 @@ fn attack(
         name: name.into(),
         incident: None,
         payload: payload.into(),
+        named: false,
         expected: Expected::by(reason),
     }
 }
@@ -176,10 +177,14 @@ fn shapes(ground: &TokenGround, token: &str) -> Result<Vec<TokenAttack>, Torture
     Ok(vec![
         attack("a token without dots", payload("token"), "token_shape"),
         attack("a token with one dot", payload("a.b"), "token_shape"),
-        attack(
-            "a token with a part more",
-            payload(&format!("{token}.e30")),
-            "token_shape",
+        // No word that is said of any token may have a part of it.
+        repeating(
+            "SPIRE#6732",
+            attack(
+                "a good token with a part more, and what is said of it",
+                payload(&format!("{token}.e30")),
+                "token_shape",
+            ),
         ),
         repeating(
             "CVE-2025-27144",
@@ -259,6 +264,7 @@ fn encodings(ground: &TokenGround, token: &str) -> Result<Vec<TokenAttack>, Tort
                 name: format!("{name} in the {part}"),
                 incident: None,
                 payload: ground.payload(&token),
+                named: false,
                 expected: ground.refused_by(expected),
             });
         }

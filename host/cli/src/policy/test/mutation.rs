@@ -42,7 +42,7 @@ pub(super) struct MutationFlags {
     #[arg(long, value_name = "NUMBER", default_value_t = 1, requires = "mutate")]
     mutate_seed: u64,
 
-    /// Fail where more changes than this go unnoticed
+    /// Fail where more changes than this go unnoticed, or none is tried
     #[arg(long, value_name = "COUNT", requires = "mutate")]
     max_unnoticed: Option<usize>,
 }
@@ -104,10 +104,18 @@ impl MutationFlags {
 }
 
 impl Mutation {
-    /// Whether no more went unnoticed than may.
+    /// Whether no more went unnoticed than may. Where none was tried nothing
+    /// could go unnoticed, and a bound on it would hold of any cases.
     pub(super) fn is_ok(&self) -> bool {
         let unnoticed = self.report.unnoticed.len();
-        self.max_unnoticed.is_none_or(|most| unnoticed <= most)
+        self.max_unnoticed
+            .is_none_or(|most| unnoticed <= most && self.tried() > 0)
+    }
+
+    /// Mutants that cases had a chance to notice.
+    fn tried(&self) -> usize {
+        let unnoticed = self.report.unnoticed.len();
+        self.report.noticed.saturating_add(unnoticed)
     }
 
     /// For JSON.
@@ -128,17 +136,15 @@ impl Mutation {
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let report = &self.report;
         let unnoticed = report.unnoticed.len();
-        let tried = report.noticed.saturating_add(unnoticed);
+        let tried = self.tried();
         let style = match (self.is_ok(), unnoticed) {
             (false, _) => BAD,
             (true, 0) => GOOD,
             (true, _) => NOTE,
         };
-        let percent = report
-            .noticed
-            .saturating_mul(100)
-            .checked_div(tried)
-            .unwrap_or(100);
+        let percent = report.noticed.saturating_mul(100).checked_div(tried);
+        // Of none there is no share.
+        let percent = percent.map_or_else(|| "-".to_owned(), |share| share.to_string());
         writeln!(out, "\n{HEADING}mutation{HEADING:#}")?;
         let mut row =
             |label: &str, value: String| writeln!(out, "  {FAINT}{label:<11}{FAINT:#}  {value}");

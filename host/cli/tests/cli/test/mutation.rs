@@ -51,11 +51,14 @@ fn mutants_are_chosen_by_the_seed_and_accounted_for() {
 #[test]
 fn what_goes_unnoticed_can_be_too_much() {
     let place = place();
-    let run =
-        "policy test builtin:node --cases cases --mutate --mutate-seconds 0 --max-unnoticed 0";
-    let run = place.run(run).exits(0);
+    let none = "policy test builtin:node --cases cases --mutate --mutate-seconds 0";
+    let run = place.run(none).exits(0);
     assert!(run.stdout.contains("\nmutation\n"), "{}", run.stdout);
     assert!(run.stdout.contains("  not tried    "), "{}", run.stdout);
+    // Where nothing was tried, no bound holds.
+    let run = place.run(&format!("{none} --max-unnoticed 0")).exits(1);
+    let noticed = "  noticed      - %, 0 of 0 mutants that cases reach";
+    assert!(run.stdout.contains(noticed), "{}", run.stdout);
     // One case that ends at the settings cannot notice all of what it reaches.
     place.write(
         "cases/one.json",

@@ -3,7 +3,7 @@
 use super::Claimed;
 use crate::attack::Expected;
 use crate::cluster::PODS;
-use crate::tokens::TokenGround;
+use crate::tokens::{TokenGround, set};
 use nameplate_evidence::Binding;
 use serde_json::{Value, json};
 
@@ -16,7 +16,6 @@ pub(super) fn unbound(ground: &TokenGround) -> Vec<Claimed> {
     if matches!(ground.cluster.binding, Binding::Any) {
         return claimed;
     }
-    let reviewed = ground.local().is_none();
     for (name, other) in [
         (
             "a subject that is another account",
@@ -41,41 +40,32 @@ pub(super) fn unbound(ground: &TokenGround) -> Vec<Claimed> {
         "subject_mismatch",
         None,
     ));
-    // Two readers of one token must not come to two pods.
-    let unbound = if reviewed {
-        "token_review_contradicted"
-    } else {
-        "pod_missing"
-    };
     claimed.push(by(
         "no pod",
         ground.claims_without("/kubernetes.io/pod"),
-        unbound,
+        "pod_missing",
         None,
     ));
-    let without_uid = if reviewed {
-        "token_review_contradicted"
-    } else {
-        "pod_uid_missing"
-    };
-    let claims = ground.claims_without("/kubernetes.io/pod/uid");
     claimed.push(by(
         "a pod without a UID",
-        claims,
-        without_uid,
+        ground.claims_without("/kubernetes.io/pod/uid"),
+        "pod_uid_missing",
         Some("SPIRE#7117"),
     ));
-    if matches!(ground.cluster.binding, Binding::LookedUp(_)) {
-        for (pod, reason) in PODS {
-            let reason = if reviewed {
-                "token_review_contradicted"
-            } else {
-                reason
-            };
-            let claims = ground.claims_with(&[("/kubernetes.io/pod/name", json!(pod))]);
-            let name = format!("a pod that is {}", pod.replace('-', " "));
-            claimed.push(by(&name, claims, reason, Some("SPIRE#7117")));
+    let looked_up = matches!(ground.cluster.binding, Binding::LookedUp(_));
+    for (pod, reason) in PODS {
+        let mut claims = ground.claims_with(&[("/kubernetes.io/pod/name", json!(pod))]);
+        // A token that names its node is held against the pod's before the
+        // node is looked for.
+        if reason == "node_gone" || reason == "node_uid_missing" {
+            set(&mut claims, "/kubernetes.io/node", None);
         }
+        let expected = match looked_up {
+            true => Expected::by(reason),
+            false => Expected::Unasked("`lookup`"),
+        };
+        let name = format!("a pod that is {}", pod.replace('-', " "));
+        claimed.push((name, claims, expected, Some("SPIRE#7117")));
     }
     claimed
 }
