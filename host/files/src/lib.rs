@@ -16,7 +16,7 @@
 
 mod replace;
 
-pub use replace::{ReplaceError, replace};
+pub use replace::{ReplaceError, replace, replace_readable};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};

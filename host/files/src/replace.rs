@@ -1,9 +1,9 @@
 //! Puts a file in place of another, whole: after a crash there is the old one
 //! or the new one.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// A file that could not be written, and why.
@@ -23,13 +23,29 @@ pub struct ReplaceError {
 /// # Errors
 /// [`ReplaceError`]; the old file is then still there.
 pub fn replace(path: &Path, contents: &[u8]) -> Result<(), ReplaceError> {
-    write(path, contents).map_err(|source| ReplaceError {
+    replace_with(path, contents, OWNER)
+}
+
+/// The same for whoever gets to it (0644, whatever the umask), as where a
+/// folder decides who that is.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_readable(path: &Path, contents: &[u8]) -> Result<(), ReplaceError> {
+    replace_with(path, contents, READABLE)
+}
+
+const OWNER: u32 = 0o600;
+const READABLE: u32 = 0o644;
+
+fn replace_with(path: &Path, contents: &[u8], mode: u32) -> Result<(), ReplaceError> {
+    write(path, contents, mode).map_err(|source| ReplaceError {
         path: path.to_owned(),
         source,
     })
 }
 
-fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
+fn write(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -48,9 +64,10 @@ fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut file = options
         .write(true)
         .create_new(true)
-        .mode(0o600)
+        .mode(OWNER)
         .open(&next)?;
     file.write_all(contents)?;
+    file.set_permissions(Permissions::from_mode(mode))?;
     file.sync_all()?;
     fs::rename(&next, path)?;
     // The name is part of the directory.
@@ -61,7 +78,7 @@ fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::error::Error as _;
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::fs::symlink;
 
     fn names(directory: &Path) -> Vec<String> {
         let entries = fs::read_dir(directory).unwrap();
@@ -83,6 +100,19 @@ mod tests {
             assert_eq!(mode & 0o777, 0o600);
         }
         assert_eq!(names(dir.path()), ["key"]);
+    }
+
+    #[test]
+    fn a_readable_file_is_for_whoever_gets_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("release");
+        replace_readable(&path, b"read").unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o644);
+        // Its twin, in the same place, is not.
+        replace(&path, b"kept").unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]

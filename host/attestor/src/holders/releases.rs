@@ -12,13 +12,12 @@
 
 use super::HoldersError;
 use crate::spiffe_id::SpiffeId;
+use nameplate_files::ReplaceError;
 use nameplate_policy::Digest;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,15 +40,18 @@ struct Release {
 /// An ID could not be released.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
-    /// The release cannot be written.
+    /// There is no place for the release.
     #[error("cannot write `{path}`")]
     Unwritable {
-        /// Its file.
+        /// The file or folder.
         path: String,
         /// Why.
         #[source]
         source: io::Error,
     },
+    /// The release cannot be put in its place.
+    #[error(transparent)]
+    Write(#[from] ReplaceError),
     /// The folder of releases is not there, and would be one that the process
     /// that attests can take nothing from.
     #[error(
@@ -90,7 +92,13 @@ pub fn release(directory: &Path, id: &SpiffeId, at: u64) -> Result<(), ReleaseEr
         id: id.to_string(),
         at,
     };
-    write(&folder, &path, &release).map_err(unwritable(&path))
+    let mut text = serde_json::to_vec(&release)
+        .map_err(io::Error::from)
+        .map_err(unwritable(&path))?;
+    text.push(b'\n');
+    // Whoever releases may be another user than who takes it. Nobody else gets
+    // into the folder.
+    Ok(nameplate_files::replace_readable(&path, &text)?)
 }
 
 /// Makes the folder, if that makes it `owner`'s; whose it would be, if not.
@@ -115,28 +123,6 @@ fn make_as(owner: u32, folder: &Path) -> io::Result<Option<u32>> {
         renamed => renamed?,
     }
     Ok(None)
-}
-
-/// Puts a release in its place, whole: what takes it never reads half of one.
-fn write(folder: &Path, path: &Path, release: &Release) -> io::Result<()> {
-    let next = path.with_extension("next");
-    match fs::remove_file(&next) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&next)?;
-    serde_json::to_writer(&mut file, release)?;
-    file.write_all(b"\n")?;
-    // Whoever releases may be another user than who takes it, and have any
-    // umask. Nobody else gets into the folder.
-    file.set_permissions(Permissions::from_mode(0o644))?;
-    file.sync_all()?;
-    fs::rename(&next, path)?;
-    File::open(folder)?.sync_all()
 }
 
 /// The name of a release's file: an ID may be longer than a name.

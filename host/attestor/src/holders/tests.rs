@@ -349,15 +349,8 @@ fn the_folder_of_releases_is_made_by_the_owner_of_the_state() {
     let folder = tempfile::tempdir().unwrap();
     release(folder.path(), &id("a"), 10).unwrap();
     // What a release that was killed left behind is in nobody's way.
-    fs::write(
-        folder
-            .path()
-            .join("released")
-            .join(file_of("a"))
-            .with_extension("next"),
-        "{",
-    )
-    .unwrap();
+    let half = format!("released/.{}.next", file_of("a"));
+    fs::write(folder.path().join(half), "{").unwrap();
     release(folder.path(), &id("a"), 10).unwrap();
     let names: Vec<_> = fs::read_dir(folder.path().join("released"))
         .unwrap()
