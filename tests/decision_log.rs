@@ -18,11 +18,12 @@ use serde_json::json;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufRead as _, BufReader};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 fn evidence(staging: &Issuer, cluster: &str) -> RawEvidence {
@@ -408,30 +409,15 @@ fn identities_go_unrecorded_where_the_setting_allows_it() {
     assert_ne!(unrecorded_after_kills("os", 20), [""; 0]);
 }
 
-/// Moments that differ from run to run (splitmix64). What fails says the seed.
-struct Moments(u64);
-
-impl Moments {
-    fn new() -> Self {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        Self(since.unwrap().as_nanos() as u64)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
+/// A number below `bound` that is another in each run: when a process is killed
+/// is as little to be repeated as how far it is then.
+fn drawn_below(bound: u64) -> u64 {
+    RandomState::new().hash_one(bound) % bound
 }
 
 /// Kills a process that attests, `kills` times, and gives what tokens it was
 /// given an identity for without a record.
 fn unrecorded_after_kills(flush: &str, kills: u32) -> Vec<String> {
-    let mut moments = Moments::new();
-    let seed = moments.0;
-    // Shown where the test fails, whatever it is that does.
-    println!("killed at moments of seed {seed}");
     let dir = TempDir::new().unwrap();
     let mut given = BTreeSet::new();
     for round in 0..kills {
@@ -452,8 +438,8 @@ fn unrecorded_after_kills(flush: &str, kills: u32) -> Vec<String> {
         };
         // Killed after so many identities and a moment more, wherever in the
         // next one that is.
-        let mut until = 1 + moments.below(23);
-        let spin = Duration::from_micros(moments.below(5_000));
+        let mut until = 1 + drawn_below(23);
+        let spin = Duration::from_micros(drawn_below(5_000));
         while until > 0 {
             let line = said.next().unwrap();
             until -= u64::from(note(line.unwrap()));
@@ -470,17 +456,13 @@ fn unrecorded_after_kills(flush: &str, kills: u32) -> Vec<String> {
         }
         if round % 10 == 0 {
             let found = Verification::of(dir.path(), Vec::new(), None, |_, _| {}).unwrap();
-            assert!(
-                found.holds(),
-                "seed {seed}, round {round}: {:?}",
-                found.faults
-            );
+            assert!(found.holds(), "round {round}: {:?}", found.faults);
         }
     }
     // Opened once more, the last torn end is mended too.
     drop(DecisionLog::open(options(dir.path())).unwrap());
     let found = Verification::of(dir.path(), Vec::new(), None, |_, _| {}).unwrap();
-    assert!(found.holds(), "seed {seed}: {:?}", found.faults);
+    assert!(found.holds(), "{:?}", found.faults);
     let recorded: BTreeSet<_> = recorded(dir.path())
         .into_iter()
         .filter(|recorded| recorded.decision.outcome == Outcome::Identity)
