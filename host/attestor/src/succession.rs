@@ -123,6 +123,18 @@ pub struct Rejection {
     pub by: RefusedBy,
 }
 
+impl Rejection {
+    /// What the status says of it.
+    fn noted(&self, at: u64) -> Refused {
+        let reasons = self.problems.to_string();
+        Refused {
+            at,
+            by: self.by,
+            reasons: reasons.lines().map(str::to_owned).collect(),
+        }
+    }
+}
+
 impl From<Problems> for Rejection {
     /// Of the configuration itself.
     fn from(problems: Problems) -> Self {
@@ -366,13 +378,8 @@ impl Succession {
 
     /// Notes that what is configured does not serve, for the status.
     pub fn refuse(&self, rejection: &Rejection, now: SystemTime) {
-        let Rejection { problems, by } = rejection;
         let mut history = self.history();
-        history.refused = Some(Refused {
-            at: seconds(now),
-            by: *by,
-            reasons: problems.to_string().lines().map(str::to_owned).collect(),
-        });
+        history.refused = Some(rejection.noted(seconds(now)));
         self.publish(&mut history, seconds(now));
     }
 

@@ -4,7 +4,7 @@
 use super::directory::StateDirectory;
 use super::going_back::{GoingBack, WIDER};
 use super::kept::{Kept, Tenure, Why};
-use super::{Refused, RefusedBy, TAKEN_BACK, digest_of, gate, of_gate, seconds};
+use super::{Refused, RefusedBy, Rejection, TAKEN_BACK, digest_of, gate, of_gate, seconds};
 use crate::config::{AttestorConfig, Config, Problem, Problems, SwapsConfig};
 use crate::namespace::Namespace;
 use crate::namings::{self, Namings};
@@ -46,14 +46,11 @@ impl Beginning {
         let now = seconds(now);
         let disk = Disk { directory, sandbox };
         let last_good = |problems: Problems, by: RefusedBy| {
+            let rejection = Rejection { problems, by };
+            let refused = rejection.noted(now);
             let namings = restorable(&kept.current, attestor)
                 .and_then(|()| disk.load(&kept.current))
-                .map_err(|why| unrestored(problems.clone(), &why))?;
-            let refused = Refused {
-                at: now,
-                by,
-                reasons: problems.to_string().lines().map(str::to_owned).collect(),
-            };
+                .map_err(|why| unrestored(rejection.problems, &why))?;
             let going_back = left_of_probation(&kept, &namings, swaps, &disk, now);
             Ok(Self::restored(&kept, namings, refused, going_back))
         };

@@ -81,22 +81,15 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     let mut config = arguments.read().map_err(Failure::Config)?;
     let sandbox = Sandbox::new()?;
     let generations = load(&config, &sandbox)?;
-    let unshadowed: Vec<_> = config
+    let unserved: Vec<_> = config
         .attestors
         .iter()
-        .filter_map(|attestor| attestor.swaps.shadow.as_ref()?.load(&sandbox).err())
-        .flatten()
-        // It would stand in nobody's way, and nothing would be tried.
-        .map(|problem| Problem {
-            severity: Severity::Warning,
-            message: format!("no shadow will run: {}", problem.message),
-            ..problem
+        .flat_map(|attestor| {
+            let shadow = shadow_that_would_not_run(attestor, &sandbox);
+            shadow.into_iter().chain(gate_without_decisions(attestor))
         })
         .collect();
-    config.warnings.list.extend(unshadowed);
-    let unjudged = config.attestors.iter().filter_map(gate_without_decisions);
-    let unjudged: Vec<_> = unjudged.collect();
-    config.warnings.list.extend(unjudged);
+    config.warnings.list.extend(unserved);
     let attestors: Vec<_> = config
         .attestors
         .iter()
@@ -188,6 +181,22 @@ fn agent(file: &Path, data: &PluginData, output: Output) -> Result<Exit, Failure
         }
     })?;
     Ok(Exit::Done)
+}
+
+/// A shadow stands in nobody's way: that nothing would be tried is said here or
+/// by nobody.
+fn shadow_that_would_not_run(attestor: &AttestorConfig, sandbox: &Sandbox) -> Vec<Problem> {
+    let shadow = attestor.swaps.shadow.as_ref();
+    let problems = shadow.and_then(|shadow| shadow.load(sandbox).err());
+    problems
+        .into_iter()
+        .flatten()
+        .map(|problem| Problem {
+            severity: Severity::Warning,
+            message: format!("no shadow will run: {}", problem.message),
+            ..problem
+        })
+        .collect()
 }
 
 /// A gate whose folder is not there lets nothing pass; one that judges over the

@@ -112,50 +112,42 @@ fn what_is_recorded_and_what_a_swap_has_to_pass_is_shown() {
 /// A server starts without it, so that it is missing would be seen by nobody.
 #[test]
 fn a_shadow_that_cannot_be_loaded_is_a_warning() {
-    let place = trusted();
-    let text = place.read("nameplate.toml");
-    place.write(
-        "nameplate.toml",
+    let text = trusted().read("nameplate.toml");
+    warns(
         &text.replace("builtin:pod", "absent.wasm"),
+        "warning: no shadow will run: policy absent.wasm: ",
     );
+}
+
+/// A configuration can be used and is warned of; its twin [`TRUSTED`] is good.
+#[track_caller]
+fn warns(text: &str, warning: &str) {
+    let place = trusted();
+    place
+        .run("config check nameplate.toml --deny-warnings")
+        .exits(0);
+    place.write("nameplate.toml", text);
     let run = place.run("config check nameplate.toml").exits(0);
-    let warning = "warning: no shadow will run: policy absent.wasm: ";
     assert!(run.stdout.contains(warning), "{}", run.stdout);
     place
         .run("config check nameplate.toml --deny-warnings")
         .exits(1);
-    trusted()
-        .run("config check nameplate.toml --deny-warnings")
-        .exits(0);
 }
 
 /// A gate that a restart goes round, or that nothing can pass.
 #[test]
 fn a_gate_that_does_less_or_more_than_it_seems_is_a_warning() {
     let good = trusted().read("nameplate.toml");
-    let cases = [
-        (
-            good.replace("state_directory = \"state\"\n", "")
-                .replace("on_collision = \"warn\"", ""),
-            "without `state_directory` a restart is a way round the gate",
-        ),
-        (
-            good.replace("against = \"log\"", "against = \"nowhere\""),
-            "the gate has nothing to judge over, and lets nothing pass: there is no folder `nowhere`",
-        ),
-    ];
-    for (text, warning) in cases {
-        let place = trusted();
-        place.write("nameplate.toml", &text);
-        let run = place.run("config check nameplate.toml").exits(0);
-        assert!(run.stdout.contains(warning), "{}", run.stdout);
-        place
-            .run("config check nameplate.toml --deny-warnings")
-            .exits(1);
-    }
-    trusted()
-        .run("config check nameplate.toml --deny-warnings")
-        .exits(0);
+    warns(
+        &good
+            .replace("state_directory = \"state\"\n", "")
+            .replace("on_collision = \"warn\"", ""),
+        "without `state_directory` a restart is a way round the gate",
+    );
+    warns(
+        &good.replace("against = \"log\"", "against = \"nowhere\""),
+        "the gate has nothing to judge over, and lets nothing pass: there is no folder `nowhere`",
+    );
 }
 
 #[test]
