@@ -26,8 +26,10 @@ mod options;
 mod queue;
 mod reader;
 mod redaction;
+mod room;
 mod segment;
 mod status;
+mod tally;
 mod timestamp;
 mod verification;
 mod writer;
@@ -35,16 +37,17 @@ mod writer;
 pub use checkpoint::{Checkpoint, KeyError, SignatureError, SigningKey, VerifyingKey};
 pub use fault::{LineFault, Place, ReadError};
 pub use line::{
-    Answer, Decision, Event, FORMAT, Gap, NamingRecord, Outcome, PolicyRecord, Repair, Retired,
-    SegmentHeader,
+    Answer, Count, Counted, Decision, Event, FORMAT, FORMAT_WITH_COUNTS, Gap, NamingRecord,
+    Outcome, PolicyRecord, Repair, Retired, SegmentHeader,
 };
 pub use log::{DecisionLog, SigningKeyError, Unrecorded};
 pub use opening::OpenError;
-pub use options::{CheckpointOptions, Flush, OnError, Options};
+pub use options::{CheckpointOptions, Flush, OnError, Options, Rejections};
 pub use queue::Entry;
 pub use reader::{Line, MAX_LINE_BYTES, Reader, Recorded};
 pub use redaction::{NotAFact, RedactedFact};
 pub use status::Status;
+pub use tally::Unproven;
 pub use verification::{Verification, VerifyFault};
 
 #[cfg(test)]

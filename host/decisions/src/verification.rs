@@ -34,6 +34,8 @@ pub struct Verification {
     pub first: Option<u64>,
     /// Sequence number of the last line that holds, and its hash.
     pub last: Option<(u64, Digest)>,
+    /// Attestations with nothing proven that are counted, and have no record.
+    pub counted: u64,
     /// Decisions that the log says it does not hold.
     pub lost: u64,
     /// Torn ends that were mended.
@@ -274,6 +276,9 @@ impl Verification {
                 self.log.get_or_insert_with(|| header.log.clone());
             }
             Event::Decision { .. } => self.decisions += 1,
+            Event::Counted(counted) => {
+                self.counted = self.counted.saturating_add(counted.total());
+            }
             Event::Gap(gap) => self.lost = self.lost.saturating_add(gap.lost()),
             Event::Checkpoint(checkpoint) => self.checkpoint(checkpoint, line, before, key),
             Event::Repair(_) => self.repairs += 1,
@@ -369,6 +374,7 @@ fn log_of(path: &Path) -> Result<Option<String>, ReadError> {
         Event::Segment(header) => Some(header.log),
         Event::Naming(_)
         | Event::Decision { .. }
+        | Event::Counted(_)
         | Event::Gap(_)
         | Event::Checkpoint(_)
         | Event::Repair(_)

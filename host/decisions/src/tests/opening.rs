@@ -187,6 +187,7 @@ fn what_is_not_applied_changes_nothing() {
                 Event::Segment(header) => redact = header.redact,
                 Event::Decision { decision, .. } => assert_eq!(decision.redacted, redact),
                 Event::Naming(_)
+                | Event::Counted(_)
                 | Event::Gap(_)
                 | Event::Checkpoint(_)
                 | Event::Repair(_)
