@@ -100,8 +100,8 @@ impl DecisionLog {
         if let Some(handle) = known.and_then(|(_, log)| log.upgrade()) {
             return Ok(Self { handle, wanted });
         }
-        let lock = opening::lock(&options.directory)?;
-        let end = opening::end(&options.directory)?;
+        let lock = opening::lock(&options.directory, options.directory_check)?;
+        let end = opening::end(&options.directory, options.directory_check)?;
         let shared = Arc::new(Shared::new(Arc::clone(&wanted)));
         let writer = Writer::begin(Arc::clone(&shared), lock, end).map_err(|source| {
             OpenError::Unwritable {

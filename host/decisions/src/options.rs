@@ -1,6 +1,7 @@
 //! How a log is written.
 
 use crate::redaction::RedactedFact;
+use nameplate_files::DirectoryCheck;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use std::time::Duration;
 pub struct Options {
     /// The directory of its segments; made where there is none.
     pub directory: PathBuf,
+    /// Whether nobody else may write to it, and to where checkpoints are kept.
+    pub directory_check: DirectoryCheck,
     /// When its lines are synchronised with the disk.
     pub flush: Flush,
     /// What happens to an attestation that cannot be recorded.
@@ -93,6 +96,7 @@ impl Options {
     pub fn new(directory: PathBuf) -> Self {
         Self {
             directory,
+            directory_check: DirectoryCheck::On,
             flush: Flush::Interval(Duration::from_secs(1)),
             on_error: OnError::Refuse,
             rejections: Rejections::Count,

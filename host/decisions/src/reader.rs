@@ -8,9 +8,7 @@
 
 use crate::chain::{Frame, Members};
 use crate::fault::{LineFault, Place, ReadError};
-use crate::line::{
-    Decision, Event, FORMAT, FORMAT_WITH_COUNTS, NamingRecord, SegmentHeader,
-};
+use crate::line::{Decision, Event, FORMAT, FORMAT_WITH_COUNTS, NamingRecord, SegmentHeader};
 use crate::locate::{self, Searches};
 use crate::segment;
 use nameplate_policy::Digest;

@@ -255,7 +255,11 @@ mod tests {
         assert_eq!(counted.total(), 6);
         // And the next window has records again.
         assert!(meet(&mut tally, &expired, 100, now + WINDOW));
-        assert_eq!(tally.ended(now + WINDOW * 2, WINDOW), None, "nothing was counted");
+        assert_eq!(
+            tally.ended(now + WINDOW * 2, WINDOW),
+            None,
+            "nothing was counted"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use crate::chain::Head;
 use crate::checkpoint::Checkpoint;
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, KeptIn};
 use crate::line::{FORMAT, FORMAT_WITH_COUNTS, NamingRecord, Outcome, Retired, SegmentHeader};
 use crate::log::{Settings, Shared};
 use crate::opening::{End, create, sync_directory};
@@ -19,7 +19,7 @@ use crate::tally::{TIGHT_WINDOW, WINDOW};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
@@ -349,8 +349,11 @@ impl Writer {
         // Attesting does not depend on where checkpoints are kept.
         match &self.settings.options.checkpoints.file {
             Some(path) => {
-                let path = path.clone();
-                if let Err(behind) = self.keep(&path, checkpoint) {
+                let place = KeptIn {
+                    path: path.clone(),
+                    check: self.settings.options.directory_check,
+                };
+                if let Err(behind) = self.keep(place, checkpoint) {
                     self.shared.status.kept(&Err(behind));
                 }
             }
@@ -359,12 +362,12 @@ impl Writer {
         Ok(())
     }
 
-    fn keep(&mut self, path: &Path, checkpoint: Checkpoint) -> io::Result<()> {
+    fn keep(&mut self, place: KeptIn, checkpoint: Checkpoint) -> io::Result<()> {
         let keeper = match &mut self.keeper {
             Some(keeper) => keeper,
             None => self.keeper.insert(Keeper::begin(Arc::clone(&self.shared))?),
         };
-        keeper.keep(path, checkpoint)
+        keeper.keep(place, checkpoint)
     }
 
     /// Begins another segment, and deletes the oldest where there are too many.

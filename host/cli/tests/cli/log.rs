@@ -89,6 +89,90 @@ fn a_whole_log_verifies_and_a_changed_byte_is_named() {
     assert!(run.stdout.contains("its end was cut off"), "{}", run.stdout);
 }
 
+/// The log written anew, and chained as if it had been written so: by whoever
+/// may write to it.
+fn rewritten(log: &str, from: &str, to: &str) -> String {
+    let mut previous: Option<String> = None;
+    let mut out = String::new();
+    for line in log.lines() {
+        let (_, body) = line.split_once(r#"","previous":"#).unwrap();
+        let (was, rest) = body.split_once(',').unwrap();
+        let before = previous.unwrap_or_else(|| was.trim_matches('"').to_owned());
+        let mut body = format!(r#""previous":"{before}",{}"#, rest.replace(from, to));
+        if let Some((start, _)) = body.split_once(r#""head":""#) {
+            // A checkpoint says the hash of the line before, as this log has it.
+            let end = &body[start.len() + r#""head":""#.len() + before.len()..];
+            body = format!(r#"{start}"head":"{before}{end}"#);
+        }
+        let hash = Digest::of(body.as_bytes()).to_string();
+        out += &format!("{{\"hash\":\"{hash}\",{body}\n");
+        previous = Some(hash);
+    }
+    out
+}
+
+/// The chain has no key. Alone it shows that the log is consistent, and no more
+/// is said; what is kept elsewhere shows the rest.
+#[test]
+fn a_log_that_was_written_anew_is_not_said_to_be_what_was_written() {
+    let place = place();
+    let logged = fs::read_to_string(segment(&place)).unwrap();
+    let forged = rewritten(
+        &logged,
+        "agent/k8s_sat/production/",
+        "agent/k8s_sat/staging/",
+    );
+    assert_ne!(forged, logged);
+    let alone = "`log` is consistent in itself, not proven unchanged\n  whoever may write to it \
+                 can write all of it anew: give `--checkpoint`, `--public-key` or both\n";
+    for text in [&logged, &forged] {
+        fs::write(segment(&place), text).unwrap();
+        let run = place.run("log verify log").exits(0);
+        assert!(run.stdout.starts_with(alone), "{}", run.stdout);
+        let answer = place.run("log verify log --output json").exits(0).json();
+        assert_eq!(
+            (&answer["ok"], &answer["proven"]),
+            (&true.into(), &false.into())
+        );
+        assert_eq!(answer["proven_through"], Value::Null);
+        assert_eq!(answer["decisions_not_proven"], 4);
+    }
+    let run = place.run("log verify log --checkpoint kept.jsonl").exits(1);
+    assert!(
+        run.stdout.contains("the kept checkpoint says"),
+        "{}",
+        run.stdout
+    );
+    let verify = "log verify log --checkpoint kept.jsonl --output json";
+    assert_eq!(place.run(verify).exits(1).json()["proven"], false);
+    // No checkpoint at all is nothing to be held against.
+    fs::write(place.path().join("none.jsonl"), "").unwrap();
+    let run = place.run("log verify log --checkpoint none.jsonl").exits(0);
+    let none = "`log` is consistent in itself, not proven unchanged\n  no kept checkpoint is of a \
+                line that it has\n";
+    assert!(run.stdout.starts_with(none), "{}", run.stdout);
+
+    fs::write(segment(&place), &logged).unwrap();
+    let answer = place.run(verify).exits(0).json();
+    assert_eq!(
+        (&answer["ok"], &answer["proven"]),
+        (&true.into(), &true.into())
+    );
+    assert_eq!(answer["proven_through"], logged.lines().count() as u64 - 1);
+    assert_eq!(answer["decisions_not_proven"], 0);
+    // What was decided after the last checkpoint is not covered, and that is said.
+    let kept = fs::read(place.path().join("kept.jsonl")).unwrap();
+    let place = place_with(place, "builtin:node");
+    fs::write(place.path().join("kept.jsonl"), kept).unwrap();
+    let run = place.run("log verify log --checkpoint kept.jsonl").exits(0);
+    let through = logged.lines().count() - 1;
+    let part = format!(
+        "`log` is what was written up to line {through}; 4 decisions after it are consistent and \
+         not proven unchanged\n"
+    );
+    assert!(run.stdout.starts_with(&part), "{}", run.stdout);
+}
+
 /// The file that checkpoints are kept in may hold those of other logs and half
 /// of one that a full disk left; what else is in it has to be one.
 #[test]

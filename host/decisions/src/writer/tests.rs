@@ -6,8 +6,10 @@ use crate::opening;
 use crate::queue::Receipt;
 use crate::tests::{entry, naming, verify};
 use crate::{Counted, Entry, Event, Reader, Unproven, Unrecorded};
+use nameplate_files::DirectoryCheck;
 use std::borrow::Cow;
 use std::fs::OpenOptions;
+use std::path::Path;
 
 /// Bytes written to it find no room.
 fn full() -> File {
@@ -24,8 +26,8 @@ fn writer(directory: &Path, flush: Flush) -> Writer {
         key: None,
     };
     let shared = Arc::new(Shared::new(Arc::new(settings)));
-    let lock = opening::lock(directory).unwrap();
-    let end = opening::end(directory).unwrap();
+    let lock = opening::lock(directory, DirectoryCheck::On).unwrap();
+    let end = opening::end(directory, DirectoryCheck::On).unwrap();
     Writer::begin(shared, lock, end).unwrap()
 }
 
@@ -195,7 +197,11 @@ fn a_flood_of_rejections_is_counted() {
     };
     assert_eq!(count.cluster.as_deref(), Some("production"));
     assert_eq!((&*count.reason, count.count), ("token_expired", 9_984));
-    let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let seconds = |time: SystemTime| {
+        time.duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap()
+            .as_secs()
+    };
     assert_eq!((seconds(count.first), seconds(count.last)), (16, 9_999));
 
     // What comes in the next window is told of at the end of the log.
@@ -208,7 +214,10 @@ fn a_flood_of_rejections_is_counted() {
     let (records, counts) = told(dir.path(), Outcome::Rejected);
     let counted: u64 = counts.iter().map(Counted::total).sum();
     assert_eq!((records as u64, counted), (32, 10_020 - 32));
-    assert_eq!((status.recorded, status.counted, status.lost), (32, counted, 0));
+    assert_eq!(
+        (status.recorded, status.counted, status.lost),
+        (32, counted, 0)
+    );
     let found = verify(dir.path());
     assert!(found.holds(), "{:?}", found.faults);
     assert_eq!((found.decisions, found.counted), (32, counted));
@@ -221,7 +230,7 @@ fn a_flood_of_rejections_is_counted() {
         })
         .collect();
     assert_eq!(formats, [FORMAT, FORMAT_WITH_COUNTS]);
-    let bytes: u64 = crate::segment::list(dir.path())
+    let bytes: u64 = segment::list(dir.path())
         .unwrap()
         .iter()
         .map(|path| path.metadata().unwrap().len())
@@ -260,7 +269,12 @@ fn what_was_proven_is_never_counted() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = writer(dir.path(), Flush::Os);
     let now = Instant::now();
-    for outcome in [Outcome::Identity, Outcome::Denied, Outcome::Rejected, Outcome::Fault] {
+    for outcome in [
+        Outcome::Identity,
+        Outcome::Denied,
+        Outcome::Rejected,
+        Outcome::Fault,
+    ] {
         for number in 0..100 {
             let mut entry = entry(number, &naming());
             entry.decision.outcome = outcome;
@@ -282,9 +296,19 @@ fn the_last_of_the_disk_is_not_for_rejections() {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = writer(dir.path(), Flush::Os);
         writer.gauge = Gauge::new(if tight {
-            |_| Ok(Room { free: (64 << 20) - 1, whole: 1 << 40 })
+            |_| {
+                Ok(Room {
+                    free: (64 << 20) - 1,
+                    whole: 1 << 40,
+                })
+            }
         } else {
-            |_| Ok(Room { free: 64 << 20, whole: 1 << 40 })
+            |_| {
+                Ok(Room {
+                    free: 64 << 20,
+                    whole: 1 << 40,
+                })
+            }
         });
         let now = Instant::now();
         writer.turned(false, now).unwrap();
@@ -326,7 +350,10 @@ fn rejections_fill_half_of_the_queue_at_most() {
         assert_eq!(writer.shared.take(entry, &options, now), Ok(()));
     }
     let full = Unrecorded::QueueFull { waiting: 16 };
-    assert_eq!(writer.shared.take(entry(8, &naming()), &options, now), Err(full));
+    assert_eq!(
+        writer.shared.take(entry(8, &naming()), &options, now),
+        Err(full)
+    );
     let status = writer.shared.status.status(0);
     assert_eq!((status.counted, status.lost), (92, 1));
 }
@@ -342,7 +369,7 @@ fn counts_wait_for_room() {
     }
     writer.turned(false, now).unwrap();
     // The segment that is to hold the counts cannot be begun.
-    let next = dir.path().join(crate::segment::name(writer.head.sequence + 1));
+    let next = dir.path().join(segment::name(writer.head.sequence + 1));
     fs::create_dir(&next).unwrap();
     writer.turned(false, now + WINDOW).unwrap_err();
     fs::remove_dir(&next).unwrap();
@@ -368,7 +395,9 @@ fn a_cluster_that_is_left_out_is_no_part_of_a_count() {
     for cluster in ["production", "staging"] {
         for second in 0..20 {
             let mut entry = unproven(second, "token_expired");
-            entry.unproven = Some(Unproven { cluster: Some(cluster.into()) });
+            entry.unproven = Some(Unproven {
+                cluster: Some(cluster.into()),
+            });
             writer.comes(entry, now);
         }
     }
