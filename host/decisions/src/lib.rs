@@ -1,5 +1,6 @@
-//! The decision log: one record of every attestation, chained by hashes, so
-//! that it can be proven afterwards why a machine has its name.
+//! The decision log: one record of every attestation in which something was
+//! proven, and a count of the others, chained by hashes, so that it can be shown
+//! afterwards why a machine has its name.
 //!
 //! | part | what it is responsible for |
 //! |---|---|
@@ -9,10 +10,10 @@
 //! | [`Checkpoint`] | what shows that the end is there, kept elsewhere |
 //! | [`DecisionLog`] | writing: order, segments, the disk that is full |
 //!
-//! A log trusts the process that writes it and nobody afterwards. What it
-//! shows is that nothing was changed, taken out or put elsewhere *between*
-//! two lines; that nothing was cut off its end takes a checkpoint which
-//! whoever cut it could not reach.
+//! A log trusts the process that writes it and nobody afterwards. The chain has
+//! no key: alone it shows that a log is consistent, and a change that was made
+//! without writing anew all that follows. That nobody wrote it anew, or cut off
+//! its end, takes a checkpoint which they could not reach or sign.
 
 mod chain;
 mod checkpoint;
