@@ -184,11 +184,18 @@ impl Writer {
     /// Sees to it that the segment says that counts are in it: whoever reads an
     /// earlier format only is told so, and not that the log is damaged.
     fn begin_counting(&mut self) -> io::Result<()> {
-        if self.format < FORMAT_WITH_COUNTS {
-            self.format = FORMAT_WITH_COUNTS;
-            self.outdated = true;
+        if self.format >= FORMAT_WITH_COUNTS {
+            // Counts too are written by what their segment says.
+            return if self.outdated { self.rotate() } else { Ok(()) };
         }
-        if self.outdated { self.rotate() } else { Ok(()) }
+        let (format, head) = (self.format, self.head);
+        self.format = FORMAT_WITH_COUNTS;
+        let begun = self.rotate();
+        if begun.is_err() && self.head == head {
+            // No other segment has begun: this one goes on as it is.
+            self.format = format;
+        }
+        begun
     }
 
     /// Settings that were applied to a log that was open already.
