@@ -29,8 +29,19 @@ pub(super) fn check(table: &mut TableReader<'_, '_>, key: &str, written: &Field<
 }
 
 /// What in `text` stands in nothing that it is compared with.
-fn unmatchable(text: &str) -> Option<&'static str> {
-    text.chars().find_map(|character| match character {
+fn unmatchable(text: &str) -> Option<String> {
+    text.chars().find_map(|character| {
+        let what = what_is_wrong(character)?;
+        Some(match character.is_ascii() {
+            true => what.to_owned(),
+            // Nobody finds it by looking.
+            false => format!("{what} (U+{:04X})", u32::from(character)),
+        })
+    })
+}
+
+fn what_is_wrong(character: char) -> Option<&'static str> {
+    match character {
         '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => Some("a line break"),
         character if character.is_whitespace() => Some("a blank"),
         character if character.is_control() => Some("a control character"),
@@ -40,7 +51,7 @@ fn unmatchable(text: &str) -> Option<&'static str> {
         | '\u{2060}'..='\u{206f}'
         | '\u{feff}' => Some("a character that nobody sees"),
         _ => None,
-    })
+    }
 }
 
 /// Keys of labels, each one that Kubernetes admits.
@@ -105,15 +116,15 @@ mod tests {
             (" a", "a blank"),
             ("a b", "a blank"),
             ("a\t", "a blank"),
-            ("a\u{a0}", "a blank"),
+            ("a\u{a0}", "a blank (U+00A0)"),
             ("a\n", "a line break"),
-            ("a\u{2028}b", "a line break"),
+            ("a\u{2028}b", "a line break (U+2028)"),
             ("a\u{0}", "a control character"),
             ("a\u{7f}", "a control character"),
-            ("\u{feff}a", "a character that nobody sees"),
-            ("a\u{200b}", "a character that nobody sees"),
+            ("\u{feff}a", "a character that nobody sees (U+FEFF)"),
+            ("a\u{200b}", "a character that nobody sees (U+200B)"),
         ] {
-            assert_eq!(unmatchable(bad), Some(what), "{bad:?}");
+            assert_eq!(unmatchable(bad).as_deref(), Some(what), "{bad:?}");
         }
     }
 
