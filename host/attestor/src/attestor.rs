@@ -4,7 +4,7 @@ mod facts;
 
 use crate::attempt::Attempt;
 use crate::collisions::HolderNotice;
-use crate::config::MAX_LEEWAY;
+use crate::config::{Counted, MAX_LEEWAY};
 use crate::error::AttestError;
 use crate::first_use::{TakenToken, UsedTokens};
 use crate::generation::Generation;
@@ -28,8 +28,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// An evidence method under a name, ready to attest.
 ///
-/// Share one between threads; attesting takes no lock. Its
-/// [`Generation`] can be replaced while it attests.
+/// Share one between threads; attesting takes no lock, but to count while a
+/// naming is on probation. Its [`Generation`] can be replaced while it attests.
 #[derive(Debug)]
 pub struct Attestor {
     current: ArcSwap<Numbered>,
@@ -67,6 +67,8 @@ pub(crate) struct RolledBack {
     pub(crate) from: Namings,
     /// How often they failed.
     pub(crate) rate: FaultRate,
+    /// What that counts.
+    pub(crate) counted: Counted,
     /// When, in seconds since 1970.
     pub(crate) at: u64,
 }
@@ -268,8 +270,8 @@ impl Attestor {
         }
         let (error, now) = (decided.as_ref().err(), attempt.seconds());
         let on_probation = current.probation.as_ref();
-        if let Some((probation, rate)) =
-            on_probation.and_then(|probation| Some((probation, probation.count(error, now)?)))
+        if let Some((probation, rate)) = on_probation
+            .and_then(|probation| Some((probation, probation.count(facts, error, now)?)))
         {
             self.roll_back(current, probation, rate, now);
         }
@@ -300,6 +302,7 @@ impl Attestor {
                 namings: generation.namings,
                 from: from.generation.namings.clone(),
                 rate,
+                counted: probation.counted(),
                 at: now,
             });
         }

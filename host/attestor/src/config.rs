@@ -23,7 +23,8 @@ mod toml;
 pub use naming::{NamingConfig, PolicyPlace};
 pub use problem::{Problem, ProblemSummary, Problems, Severity, Source};
 pub use swaps::{
-    CollisionsConfig, GateConfig, PathPattern, PathPatternError, RollbackConfig, SwapsConfig,
+    CollisionsConfig, Counted, GateConfig, PathPattern, PathPatternError, RollbackConfig,
+    SelectorPattern, SelectorPatternError, SwapsConfig,
 };
 
 use crate::agent::AgentConfig;

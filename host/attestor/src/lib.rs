@@ -148,7 +148,7 @@ pub use spiffe_id::{
 pub use step::{Challenged, Presented, Step};
 pub use subject_key::{SaidBy, SubjectKey, SubjectKeys, SubjectKeysError};
 pub use succession::{
-    Candidate, Change, Observer, PolicyStatus, ProbationStatus, Refused, RefusedBy, Rejection,
-    Serving, StateError, Status, Succession, Unobserved, Why,
+    Candidate, Change, Observer, PolicyStatus, Prepared, ProbationStatus, Refused, RefusedBy,
+    Rejection, Serving, StateError, Status, Succession, Unobserved, Why, judge_over,
 };
 pub use token_method::TokenMethod;

@@ -106,6 +106,7 @@ fn subject(
     envelope
         .leading
         .push(leading.map_err(|_ours| TortureError::Key("default configuration"))?);
+    let (gate, rollback) = crate::swaps::careful();
     Ok(Subject {
         name: method.to_string(),
         namespace: Namespace {
@@ -125,6 +126,8 @@ fn subject(
             place: PolicyPlace::default(),
         },
         one_time_tokens: method == Method::K8sSat,
+        gate: Some(gate),
+        rollback: Some(rollback),
     })
 }
 

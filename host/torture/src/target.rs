@@ -12,7 +12,9 @@ use crate::component::answering;
 use crate::components::EndedBy;
 use crate::error::TortureError;
 use crate::tokens::TokenGround;
-use nameplate_attestor::config::{AttestorConfig, Config, NamingConfig, TrustConfig};
+use nameplate_attestor::config::{
+    AttestorConfig, Config, GateConfig, NamingConfig, RollbackConfig, TrustConfig,
+};
 use nameplate_attestor::evidence::certificates::CertificateError;
 use nameplate_attestor::{
     AdmitError, AgentIdentity, Attempt, AttestError, Attestation, Attestor, Failure, Generation,
@@ -45,6 +47,9 @@ pub(crate) struct Subject {
     pub(crate) method: Method,
     pub(crate) naming: NamingConfig,
     pub(crate) one_time_tokens: bool,
+    /// What a change of policy has to pass, and what takes one back.
+    pub(crate) gate: Option<GateConfig>,
+    pub(crate) rollback: Option<RollbackConfig>,
 }
 
 /// An attestor, or one of its clusters, ready to be attacked.
@@ -52,7 +57,7 @@ pub(crate) struct Subject {
 pub(crate) struct Target {
     pub(crate) subject: Subject,
     pub(crate) ground: Ground,
-    now: SystemTime,
+    pub(crate) now: SystemTime,
 }
 
 impl Subject {
@@ -128,6 +133,8 @@ fn of(
         method: attestor.method,
         naming: naming.clone(),
         one_time_tokens: attestor.one_time_tokens,
+        gate: attestor.swaps.gate.clone(),
+        rollback: attestor.swaps.rollback,
     };
     let name = attestor.name.to_string();
     match &attestor.trust {

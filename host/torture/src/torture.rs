@@ -8,6 +8,7 @@ use crate::defaults;
 use crate::error::TortureError;
 use crate::neighbour::{Gauge, LEAST, Living, Neighbour};
 use crate::panics;
+use crate::swaps::{self, Change, SwapAttack};
 use crate::target::{self, Evidence, Ground, Target};
 use crate::tokens;
 use nameplate_attestor::Attestor;
@@ -92,6 +93,8 @@ enum Means {
     AtOnce(Evidence),
     /// Good evidence, twice.
     Twice(Evidence),
+    /// A change of policy.
+    Change(Change),
 }
 
 /// An attack that could be tried.
@@ -347,6 +350,7 @@ impl Torture {
                 let _first = target.attest(fitting, evidence);
                 attested(fitting, evidence)
             }
+            Means::Change(change) => change.made(target, &self.sandbox)?,
         };
         let time = began.elapsed();
         gauge.look();
@@ -554,6 +558,14 @@ impl Torture {
             }
         }
         attacks.extend(claiming(target, index)?);
+        attacks.extend(swaps::attacks(target).into_iter().map(|attack| Attack {
+            name: attack.name.to_owned(),
+            group: SwapAttack::GROUP,
+            incident: None,
+            target: index,
+            means: Means::Change(attack.change),
+            expected: attack.expected,
+        }));
         self.attacks.extend(attacks);
         Ok(())
     }

@@ -508,3 +508,34 @@ fn what_is_not_asked_of_certificates_is_said() {
         assert_eq!(at_large(&attacked(keys)), attacks, "{keys}");
     }
 }
+
+#[test]
+fn what_a_change_of_policy_need_not_pass_is_said() {
+    let swap = |gate: &str, rollback: &str| {
+        let attestor = format!(
+            "one_time_tokens = true\ngate = {{ against = \"cases\"{gate} }}\n\
+             rollback = {{ {rollback} }}"
+        );
+        let text = TOKENS.text().replace("one_time_tokens = true", &attestor);
+        attacked(&text, "swap")
+    };
+    let waits = "a policy that answers otherwise in two hours";
+    let vetoes = "one machine that a new policy fails again and again";
+    for (gate, rollback, attacks) in [
+        ("", "", names([])),
+        // However few it takes, one machine is not enough.
+        ("", "after = 1, faults = 0.0", names([])),
+        (", no_new_dependence = false", "", names([waits])),
+        // Another gate that stands open lets nothing else through.
+        (", max_changed = 9, allow = [\"**\"]", "", names([])),
+        ("", "count = \"attestations\"", names([vetoes])),
+    ] {
+        let report = swap(gate, rollback);
+        assert_eq!(report.rows.len(), 2);
+        assert_eq!(at_large(&report), attacks, "{gate} {rollback}");
+        assert!(report.holds(), "{gate} {rollback}");
+        assert_eq!(report.holds_strictly(), attacks.is_empty());
+    }
+    // Where there is neither, there is nothing to attack.
+    assert!(attacked(&TOKENS.text(), "swap").rows.is_empty());
+}

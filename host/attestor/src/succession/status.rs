@@ -6,6 +6,7 @@
 
 use super::directory::{self, StateDirectory, StateError};
 use super::kept::{Tenure, Why};
+use crate::config::Counted;
 use crate::holders::HoldersStatus;
 use crate::probation::FaultRate;
 use crate::shadow::ShadowStatus;
@@ -107,6 +108,9 @@ pub struct ProbationStatus {
     /// How often it failed.
     #[serde(flatten)]
     pub rate: FaultRate,
+    /// What is counted.
+    #[serde(default)]
+    pub counted: Counted,
     /// Until when it can be, in seconds since 1970.
     pub until: u64,
 }

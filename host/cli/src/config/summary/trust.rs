@@ -45,8 +45,10 @@ struct GateSummary<'a> {
     against: &'a Path,
     max_changed: usize,
     allow: Vec<String>,
+    allow_selectors: Vec<String>,
     no_new_denials: bool,
     no_collisions: bool,
+    no_new_dependence: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -55,6 +57,8 @@ struct RollbackSummary {
     faults: f64,
     after: u64,
     within_s: u64,
+    count: &'static str,
+    despite_digest: bool,
 }
 
 impl<'a> TrustSummary<'a> {
@@ -85,14 +89,18 @@ impl<'a> TrustSummary<'a> {
         }
         if let Some(rollback) = &self.rollback {
             let (faults, after) = (rollback.faults, rollback.after);
+            let count = rollback.count;
             let within = humantime::format_duration(Duration::from_secs(rollback.within_s));
             row(
                 out,
                 "rollback",
                 format_args!(
-                    "above a share of {faults} faults, of at least {after} within {within}"
+                    "above a share of {faults} faults, of at least {after} {count} within {within}"
                 ),
             )?;
+            if rollback.despite_digest {
+                row(out, "", "also where another digest is pinned")?;
+            }
         }
         if let Some(shadow) = &self.shadow {
             row(out, "shadow", printable(shadow))?;
@@ -157,8 +165,14 @@ impl<'a> GateSummary<'a> {
             against: &gate.against,
             max_changed: gate.max_changed,
             allow: gate.allow.iter().map(ToString::to_string).collect(),
+            allow_selectors: gate
+                .allow_selectors
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             no_new_denials: gate.no_new_denials,
             no_collisions: gate.no_collisions,
+            no_new_dependence: gate.no_new_dependence,
         }
     }
 
@@ -180,9 +194,14 @@ impl<'a> GateSummary<'a> {
                 ),
             ),
         }?;
+        if !self.allow_selectors.is_empty() {
+            let selectors = printable(&self.allow_selectors.join(", "));
+            row(out, "", format_args!("but for selectors {selectors}"))?;
+        }
         for (refused, what) in [
             (self.no_new_denials, "new denials"),
             (self.no_collisions, "new collisions"),
+            (self.no_new_dependence, "answers that change by themselves"),
         ] {
             let word = if refused { "no" } else { "any" };
             row(out, "", format_args!("{word} {what}"))?;
@@ -197,6 +216,8 @@ impl RollbackSummary {
             faults: rollback.faults,
             after: rollback.after,
             within_s: rollback.within.as_secs(),
+            count: rollback.count.as_str(),
+            despite_digest: rollback.despite_digest,
         }
     }
 }
