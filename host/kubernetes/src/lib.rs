@@ -54,6 +54,7 @@ mod file;
 mod location;
 mod name;
 mod objects;
+mod origin;
 mod published;
 mod shared;
 #[cfg(test)]
