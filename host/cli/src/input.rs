@@ -9,7 +9,7 @@ use nameplate_policy::{Facts, Limits};
 use serde_json::Value;
 use std::io::Read as _;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Most bytes of a payload, a token or a facts file.
 pub(crate) const MAX_INPUT_BYTES: usize = 64 << 10;
@@ -87,9 +87,24 @@ pub(crate) fn time(text: &str) -> Result<SystemTime, String> {
     humantime::parse_rfc3339(text).map_err(|error| format!("{error}; write 2026-01-02T03:04:05Z"))
 }
 
+/// Reads a duration such as `30s`, for clap; `0` is none.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write 30s"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_has_a_unit() {
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        assert!(duration("30").unwrap_err().ends_with("; write 30s"));
+    }
 
     #[test]
     fn settings_are_an_object() {

@@ -7,7 +7,8 @@ use crate::objects::{NodeAnswer, PodAnswer, ReviewAnswer, SigningRequestAnswer};
 use crate::shared::Shared;
 use crate::waiting::wait;
 use crate::{answer, words};
-use http::{Method, Request};
+use http::{HeaderValue, Method, Request, header};
+use hyper::body::Bytes;
 use kube::Client;
 use nameplate_evidence::{
     ApiError, ClusterApi, NodeRecord, Patience, PodRecord, SigningRequestRecord, TokenReview,
@@ -16,14 +17,15 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// An API server.
 ///
 /// A kubeconfig, and what it names, is looked at before every request: when it
-/// has changed, the next request is made with what it says now. The
-/// credentials of a pod are read anew within a minute of their rotation, and
-/// at once when the API server refuses the old ones.
+/// has changed, the next request is made with what it says now. A file that
+/// holds a token is read anew for each. A program that is asked for a
+/// credential is run once for all who name it so, again when what it gave
+/// expires or the API server refuses it.
 #[derive(Debug, Clone)]
 pub struct ApiServer {
     connection: Arc<Connection>,
@@ -69,10 +71,7 @@ impl ApiServer {
         if access != Access::InCluster {
             let candidate = Arc::clone(&connection);
             let patience = Patience::until(Instant::now() + Duration::from_secs(30));
-            wait(
-                &patience,
-                async move { candidate.client(false).await.map(drop) },
-            )?;
+            wait(&patience, async move { candidate.asking().await.map(drop) })?;
         }
         Ok(Self { connection })
     }
@@ -84,12 +83,7 @@ impl ApiServer {
     ) -> Result<T, ApiError> {
         let connection = Arc::clone(&self.connection);
         wait(patience, async move {
-            let body = match connection.send(&ask, false).await {
-                // The credential may have been replaced this moment.
-                Err(ApiError::Unauthorized { .. }) => connection.send(&ask, true).await,
-                other => other,
-            }?;
-            answer::json(&body)
+            answer::json(&connection.body(&ask).await?)
         })
     }
 
@@ -108,43 +102,81 @@ impl ApiServer {
     }
 }
 
+/// A client, and what goes along with a request.
+struct Asking {
+    client: Client,
+    authorization: Option<HeaderValue>,
+    /// Which run of a program gave the credential.
+    run: Option<u64>,
+}
+
+impl Asking {
+    fn of(made: &Made) -> Self {
+        Self {
+            client: made.client.clone(),
+            authorization: made.authorization(),
+            run: made.run(),
+        }
+    }
+}
+
 impl Connection {
-    async fn send(&self, ask: &Ask, anew: bool) -> Result<hyper::body::Bytes, ApiError> {
-        let client = self.client(anew).await?;
-        let request = Request::builder()
+    /// The body of the answer, asked once more where the credential was not
+    /// accepted: it may have been replaced this moment.
+    async fn body(&self, ask: &Ask) -> Result<Bytes, ApiError> {
+        let asking = self.asking().await?;
+        match asking.send(ask).await {
+            Err(ApiError::Unauthorized { .. }) => self.anew(asking.run).await?.send(ask).await,
+            other => other,
+        }
+    }
+
+    /// The client for what the configuration says now.
+    async fn asking(&self) -> Result<Asking, ApiError> {
+        if let Some(made) = &*self.made()
+            && made.is_current(SystemTime::now())
+        {
+            return Ok(Asking::of(made));
+        }
+        self.anew(None).await
+    }
+
+    /// A new one, not with what the run `refused` of a program gave.
+    async fn anew(&self, refused: Option<u64>) -> Result<Asking, ApiError> {
+        let made = self.access.client(SystemTime::now(), refused).await?;
+        let asking = Asking::of(&made);
+        *self.made() = Some(made);
+        Ok(asking)
+    }
+
+    fn made(&self) -> std::sync::MutexGuard<'_, Option<Made>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Asking {
+    async fn send(&self, ask: &Ask) -> Result<Bytes, ApiError> {
+        let mut request = Request::builder()
             .method(&ask.method)
             .uri(&ask.path)
-            .header(http::header::ACCEPT, "application/json")
-            .header(http::header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        let request = request
             .body(kube::client::Body::from(ask.body.clone()))
             .map_err(|_unquoted| ApiError::Malformed {
                 what: "the request cannot be written".to_owned(),
             })?;
-        let answer = client
+        let answer = self
+            .client
             .send(request)
             .await
             .map_err(|error| ApiError::Unreachable {
                 what: words::clean(&words::chain(&error), &ask.secret),
             })?;
         answer::read(answer, &ask.secret).await
-    }
-
-    /// The client for what the configuration says now.
-    async fn client(&self, anew: bool) -> Result<Client, ApiError> {
-        if !anew
-            && let Some(made) = &*self.made()
-            && made.is_current()
-        {
-            return Ok(made.client.clone());
-        }
-        let made = self.access.client().await?;
-        let client = made.client.clone();
-        *self.made() = Some(made);
-        Ok(client)
-    }
-
-    fn made(&self) -> std::sync::MutexGuard<'_, Option<Made>> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

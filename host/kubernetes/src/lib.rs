@@ -29,8 +29,9 @@
 //!
 //! - **https only, to the host that was configured.** No redirect is followed,
 //!   and neither `HTTPS_PROXY` nor its relatives are looked at: a token goes to
-//!   no one but the one the operator named. A kubeconfig that asks for a proxy,
-//!   for plain http or for `insecure-skip-tls-verify` is refused.
+//!   no one but the one the operator named. A kubeconfig whose current cluster
+//!   asks for a proxy, for plain http or for `insecure-skip-tls-verify` is
+//!   refused; what its other entries say does not count.
 //! - **Bounded.** Of an answer at most [`MAX_ANSWER_BYTES`] are read. A request
 //!   ends with the caller's patience, a fetch of keys after 10 s, and whoever
 //!   has keys that are due waits 5 s for it at most.
@@ -51,7 +52,10 @@ mod access;
 mod answer;
 mod api_server;
 mod certificate_requests;
+mod credential;
+mod exec;
 mod file;
+mod kubeconfig;
 mod location;
 mod name;
 mod objects;
@@ -62,6 +66,7 @@ mod shared;
 mod tests;
 mod waiting;
 mod words;
+mod yaml;
 
 pub use access::{Access, Environment};
 pub use answer::MAX_ANSWER_BYTES;

@@ -4,6 +4,8 @@
 
 mod accesses;
 mod certificate_requests;
+mod execs;
+mod kubeconfigs;
 mod locations;
 mod published;
 mod server;
@@ -175,35 +177,6 @@ fn an_answer_without_end_is_cut() {
             what: "more than 2097152 bytes".to_owned()
         }
     );
-}
-
-#[test]
-fn a_kubeconfig_that_gives_protection_up_is_refused() {
-    let server = TestServer::start(|_| Answer::json("{}".to_owned()));
-    let url = server.url();
-    for (cluster, why) in [
-        (
-            format!("server: {url}, proxy-url: \"http://p:1\""),
-            "asks for a proxy",
-        ),
-        (
-            format!("server: {url}, insecure-skip-tls-verify: true"),
-            "asks for `insecure-skip-tls-verify`",
-        ),
-        (
-            "server: \"http://127.0.0.1:1\"".to_owned(),
-            "names a server without https",
-        ),
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        let path = kubeconfig(&folder, &server, &cluster);
-        assert_eq!(
-            ApiServer::new(Access::Kubeconfig(path)).unwrap_err(),
-            ApiError::NotConfigured {
-                what: format!("the kubeconfig {why}")
-            }
-        );
-    }
 }
 
 #[test]

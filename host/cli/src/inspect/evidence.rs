@@ -7,14 +7,13 @@
 use crate::attest::{Proof, chosen, warn};
 use crate::failure::Failure;
 use crate::input;
+use crate::patience::Asking;
 use crate::report::{BAD, Exit, GOOD, HEADING, NOTE, Output, printable, row};
 use anyhow::{Context as _, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nameplate_attestor::config::{Config, TrustConfig};
-use nameplate_attestor::{
-    Attempt, AttestError, Attestor, Attestors, Failure as Part, Presented, Step,
-};
+use nameplate_attestor::{AttestError, Attestor, Attestors, Failure as Part, Presented, Step};
 use nameplate_evidence::certificates::{self, CertificateSight, Trust};
 use nameplate_evidence::subject::DistinguishedName;
 use nameplate_evidence::{EvidenceError, RawEvidence};
@@ -58,6 +57,16 @@ pub(crate) struct Arguments {
     /// The CertificateSigningRequest that the certificates came from, for `k8s`
     #[arg(long, value_name = "NAME", requires = "config")]
     request: Option<String>,
+
+    /// Longest wait for API servers and published keys; `0` asks nobody
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = input::duration,
+        default_value = "30s",
+        requires = "config"
+    )]
+    timeout: Duration,
 
     /// The time to verify at, instead of now
     #[arg(long, value_name = "RFC3339", value_parser = input::time)]
@@ -106,7 +115,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
                 Attestors::open_unrecorded(config, Sandbox::new()?).map_err(Failure::Config)?;
             warn(&attestors);
             let (name, attestor) = chosen(&attestors, arguments.attestor.as_deref())?;
-            let (mut verdict, exit) = judged(arguments, &name, &attestor, sent)?;
+            let (mut verdict, exit) = judged(arguments, &name, &attestor, sent, output)?;
             if verdict.outcome == CHALLENGED {
                 verdict.not_made = not_made(config, &name)?;
             }
@@ -249,12 +258,15 @@ fn judged(
     name: &str,
     attestor: &Attestor,
     sent: Sent,
+    output: Output,
 ) -> Result<(Verdict, Exit), Failure> {
     let evidence = sent.evidence(name, attestor, arguments.cluster.as_deref())?;
-    let attempt = Attempt::at(arguments.now.unwrap_or_else(SystemTime::now));
+    let asking = Asking::begin(arguments.timeout, output);
+    let attempt = asking.attempt(arguments.now);
     let step = evidence
         .map_err(AttestError::Rejected)
         .and_then(|evidence| attestor.step(Presented::Evidence(&evidence), &attempt));
+    drop(asking);
     let verdict = |outcome| Verdict {
         outcome,
         spiffe_id: None,
