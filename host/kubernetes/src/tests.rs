@@ -5,6 +5,7 @@
 mod accesses;
 mod certificate_requests;
 mod server;
+mod suspended;
 
 use crate::{Access, ApiServer, KeyLocation, Published, PublishedKeys};
 use nameplate_evidence::{ApiError, ClusterApi, KeySource, Patience};
