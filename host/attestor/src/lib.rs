@@ -99,6 +99,7 @@ mod namespace;
 mod naming;
 mod namings;
 mod placeholder;
+mod places;
 mod probation;
 mod record;
 mod shadow;
@@ -136,6 +137,7 @@ pub use identity::{AgentIdentity, Selector};
 pub use namespace::{AttestorName, AttestorNameError, Namespace};
 pub use naming::{Naming, NamingError, PolicyLabel};
 pub use placeholder::PatternError;
+pub use places::{Place, PlaceLimits, Places, Queue, QueueFull};
 pub use probation::FaultRate;
 pub use shadow::{Difference, QUEUE as SHADOW_QUEUE, Shadow, ShadowStatus};
 pub use spiffe_id::{
@@ -145,6 +147,6 @@ pub use step::{Challenged, Presented, Step};
 pub use subject_key::{SaidBy, SubjectKey, SubjectKeys, SubjectKeysError};
 pub use succession::{
     Candidate, Change, Observer, PolicyStatus, ProbationStatus, Refused, RefusedBy, Rejection,
-    Serving, StateError, Status, Succession, Unobserved, Why,
+    Serving, StateError, Status, Succession, SuspendedServer, Unobserved, Why,
 };
 pub use token_method::TokenMethod;

@@ -23,7 +23,9 @@ mod status;
 
 pub use directory::StateError;
 pub use kept::Why;
-pub use status::{PolicyStatus, ProbationStatus, Refused, RefusedBy, Serving, Status};
+pub use status::{
+    PolicyStatus, ProbationStatus, Refused, RefusedBy, Serving, Status, SuspendedServer,
+};
 
 use crate::attestor::{Attestor, RolledBack};
 use crate::collisions::Collisions;
@@ -514,6 +516,7 @@ impl Succession {
                 }),
             shadow: generation.shadow.as_ref().map(|shadow| shadow.status()),
             holders: holders.and_then(|collisions| collisions.holders.status().ok()),
+            suspended: SuspendedServer::of(generation.verifier.asked_servers()),
             warnings: history.warnings.clone(),
         }
     }

@@ -125,6 +125,8 @@ fn subject(
             place: PolicyPlace::default(),
         },
         one_time_tokens: method == Method::K8sSat,
+        waiting: 0,
+        cluster_share: None,
     })
 }
 

@@ -29,6 +29,7 @@
 
 pub mod component;
 pub mod guests;
+mod hanging;
 
 mod attack;
 mod authority;

@@ -18,7 +18,7 @@ use nameplate_attestor::{
     Namespace, Naming, NamingError, Presented, Step,
 };
 use nameplate_evidence::{
-    Method, Patience, RawEvidence, Subject as FactsOf, TokenVerifier, Verifier,
+    Cluster, Method, Patience, RawEvidence, Subject as FactsOf, TokenVerifier, Verifier,
 };
 use nameplate_policy::{
     Derivation, Facts, Limits, LoadError, PolicyRequest, PolicySource, Sandbox, StructureError,
@@ -44,6 +44,10 @@ pub(crate) struct Subject {
     pub(crate) method: Method,
     pub(crate) naming: NamingConfig,
     pub(crate) one_time_tokens: bool,
+    /// Clusters of the attestor that wait for others.
+    pub(crate) waiting: usize,
+    /// The share of the places for that which one of them may have.
+    pub(crate) cluster_share: Option<f64>,
 }
 
 /// An attestor, or one of its clusters, ready to be attacked.
@@ -127,6 +131,12 @@ fn of(
         method: attestor.method,
         naming: naming.clone(),
         one_time_tokens: attestor.one_time_tokens,
+        waiting: attestor
+            .clusters()
+            .iter()
+            .filter(|cluster| cluster.trust.waits_for_others())
+            .count(),
+        cluster_share: attestor.cluster_share,
     };
     let name = attestor.name.to_string();
     match &attestor.trust {
@@ -224,6 +234,17 @@ impl Target {
     pub(crate) fn attestor(&self, naming: Naming) -> Attestor {
         let generation = Generation::new(self.subject.namespace.clone(), self.verifier(), naming);
         Attestor::new(generation.of(self.subject.method))
+    }
+
+    /// An attestor of `clusters`, within the operator's share of places for each.
+    pub(crate) fn attestor_of_clusters(&self, clusters: [Cluster; 2], naming: Naming) -> Attestor {
+        let verifier = TokenVerifier::new(clusters);
+        let generation = Generation::new(self.subject.namespace.clone(), verifier, naming);
+        let generation = generation.of(self.subject.method);
+        Attestor::new(match self.subject.cluster_share {
+            Some(share) => generation.with_cluster_share(share),
+            None => generation,
+        })
     }
 
     /// The same, where every token serves once.
