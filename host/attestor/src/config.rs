@@ -75,6 +75,9 @@ pub struct AttestorConfig {
     pub naming: NamingConfig,
     /// Whether every token serves once.
     pub one_time_tokens: bool,
+    /// The share of the places for those who wait for others that one cluster
+    /// may have, from 0 to 1; the same for each where none is said.
+    pub cluster_share: Option<f64>,
     /// How its generations follow each other.
     pub swaps: SwapsConfig,
     /// Who is trusted to vouch for them.
@@ -100,6 +103,22 @@ pub enum TrustConfig {
     Clusters(Vec<ClusterConfig>),
     /// Authorities, that signed the peers' certificates.
     Certificates(CertificateVerifier),
+}
+
+impl TrustConfig {
+    /// Whether others are asked about a peer: an API server, or whoever
+    /// publishes keys.
+    pub fn waits_for_others(&self) -> bool {
+        match self {
+            Self::Clusters(clusters) => clusters
+                .iter()
+                .any(|cluster| cluster.trust.waits_for_others()),
+            Self::Certificates(verifier) => verifier
+                .node
+                .as_ref()
+                .is_some_and(|node| node.lookup.is_some()),
+        }
+    }
 }
 
 impl AttestorConfig {

@@ -100,6 +100,7 @@ mod namespace;
 mod naming;
 mod namings;
 mod placeholder;
+mod places;
 mod probation;
 mod record;
 mod selector_pattern;
@@ -139,6 +140,7 @@ pub use identity::{AgentIdentity, Selector};
 pub use namespace::{AttestorName, AttestorNameError, Namespace};
 pub use naming::{Naming, NamingError, PolicyLabel};
 pub use placeholder::{PatternError, UnknownPlaceholder};
+pub use places::{Place, PlaceLimits, Places, Queue, QueueFull};
 pub use probation::FaultRate;
 pub use selector_pattern::{SelectorPattern, SelectorPatternError};
 pub use shadow::{Difference, QUEUE as SHADOW_QUEUE, Shadow, ShadowStatus};
@@ -149,6 +151,7 @@ pub use step::{Challenged, Presented, Step};
 pub use subject_key::{SaidBy, SubjectKey, SubjectKeys, SubjectKeysError};
 pub use succession::{
     Candidate, Change, Observer, PolicyStatus, Prepared, ProbationStatus, Refused, RefusedBy,
-    Rejection, Serving, StateError, Status, Succession, Unobserved, Why, judge_over,
+    Rejection, Serving, StateError, Status, Succession, SuspendedServer, Unobserved, Why,
+    judge_over,
 };
 pub use token_method::TokenMethod;

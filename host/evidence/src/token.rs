@@ -68,6 +68,16 @@ impl<'t> CompactToken<'t> {
         decode(self.signature, TokenPart::Signature)
     }
 
+    /// That it has the shape of a token that is signed by an accepted
+    /// algorithm, as it has to have before an API server is asked about it.
+    /// What claims and signature hold is not looked at.
+    pub(crate) fn is_reviewable(&self) -> Result<(), TokenError> {
+        Header::parse(self)?;
+        decode(self.claims, TokenPart::Claims)?;
+        decode(self.signature, TokenPart::Signature)?;
+        Ok(())
+    }
+
     /// Hands over the claims on the word of the cluster's API server, which
     /// has just called the token good.
     pub(crate) fn into_reviewed_claims(self) -> SignedClaims<'t> {

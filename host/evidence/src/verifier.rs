@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::allowed::AllowedServiceAccount;
-use crate::api::{ApiError, Patience};
+use crate::api::{ApiError, ApiStatus, Patience};
 use crate::binding::Unbound;
 use crate::cluster::{Binding, Cluster, Proof, TrustedKeys, Unsigned};
 use crate::error::{Asked, EvidenceError, TokenError};
@@ -87,6 +87,34 @@ impl TokenVerifier {
         self.clusters.values().filter_map(status).collect()
     }
 
+    /// The API servers that are asked, by the cluster's name, and how that goes.
+    #[must_use]
+    pub fn asked_servers(&self) -> BTreeMap<String, ApiStatus> {
+        let status = |cluster: &Cluster| Some((cluster.name.clone(), cluster.api()?.status()));
+        self.clusters.values().filter_map(status).collect()
+    }
+
+    /// The clusters whose tokens others are asked about, sorted.
+    #[must_use]
+    pub fn waiting_clusters(&self) -> Vec<&str> {
+        let clusters = self.clusters.values();
+        let waiting = clusters.filter(|cluster| cluster.waits_for_others());
+        let mut names: Vec<_> = waiting.map(|cluster| cluster.name.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The configured cluster that others may be asked about while `evidence`
+    /// is verified. None where nobody is: for the cluster that it names, or
+    /// because it is refused by its shape. Asks nobody, and proves nothing.
+    #[must_use]
+    pub fn waits_for(&self, evidence: &RawEvidence) -> Option<&str> {
+        let payload = Payload::parse(evidence.payload()).ok()?;
+        let cluster = self.clusters.get(payload.cluster.as_ref())?;
+        let waits = cluster.waits_with(payload.token());
+        waits.then_some(cluster.name.as_str())
+    }
+
     /// Verifies `evidence` as of `now`, asking nobody: a cluster whose API
     /// server has to be asked refuses with [`ApiError::OutOfPatience`].
     ///
@@ -159,6 +187,8 @@ impl Cluster {
                 (proof.keys.verify(token, &header, patience)?, None)
             }
             Proof::Review(proof) => {
+                // What nobody could call good is not sent anywhere.
+                token.is_reviewable()?;
                 let review = proof
                     .api
                     .review(payload.token(), &proof.audience, patience)

@@ -9,6 +9,7 @@ mod kubeconfigs;
 mod locations;
 mod published;
 mod server;
+mod suspended;
 
 use crate::{Access, ApiServer};
 use nameplate_evidence::{ApiError, ClusterApi, Patience};

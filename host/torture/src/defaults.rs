@@ -132,6 +132,8 @@ fn subject(
         one_time_tokens: method == Method::K8sSat,
         gate: Some(gate),
         rollback: Some(rollback),
+        waiting: 0,
+        cluster_share: None,
     })
 }
 

@@ -21,7 +21,7 @@ use nameplate_attestor::{
     Namespace, Naming, NamingError, Presented, Step,
 };
 use nameplate_evidence::{
-    Method, Patience, RawEvidence, Subject as FactsOf, TokenVerifier, Verifier,
+    Cluster, Method, Patience, RawEvidence, Subject as FactsOf, TokenVerifier, Verifier,
 };
 use nameplate_policy::{
     Derivation, Facts, Limits, LoadError, PolicyRequest, PolicySource, Sandbox, StructureError,
@@ -50,6 +50,10 @@ pub(crate) struct Subject {
     /// What a change of policy has to pass, and what takes one back.
     pub(crate) gate: Option<GateConfig>,
     pub(crate) rollback: Option<RollbackConfig>,
+    /// Clusters of the attestor that wait for others.
+    pub(crate) waiting: usize,
+    /// The share of the places for that which one of them may have.
+    pub(crate) cluster_share: Option<f64>,
 }
 
 /// An attestor, or one of its clusters, ready to be attacked.
@@ -145,6 +149,12 @@ fn of(
         one_time_tokens: attestor.one_time_tokens,
         gate: attestor.swaps.gate.clone(),
         rollback: attestor.swaps.rollback,
+        waiting: attestor
+            .clusters()
+            .iter()
+            .filter(|cluster| cluster.trust.waits_for_others())
+            .count(),
+        cluster_share: attestor.cluster_share,
     };
     let name = attestor.name.to_string();
     match &attestor.trust {
@@ -249,6 +259,17 @@ impl Target {
         let verifier: Verifier = TokenVerifier::new([followed.cluster.clone()]).into();
         let generation = Generation::new(self.subject.namespace.clone(), verifier, naming);
         Attestor::new(generation.of(self.subject.method))
+    }
+
+    /// An attestor of `clusters`, within the operator's share of places for each.
+    pub(crate) fn attestor_of_clusters(&self, clusters: [Cluster; 2], naming: Naming) -> Attestor {
+        let verifier = TokenVerifier::new(clusters);
+        let generation = Generation::new(self.subject.namespace.clone(), verifier, naming);
+        let generation = generation.of(self.subject.method);
+        Attestor::new(match self.subject.cluster_share {
+            Some(share) => generation.with_cluster_share(share),
+            None => generation,
+        })
     }
 
     /// The same, where every token serves once.

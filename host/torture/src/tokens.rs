@@ -17,8 +17,8 @@ use crate::cluster::{Keys, KnownTokens, Said, Signer};
 use crate::cluster::{NODE, NODE_UID, OWN_AUDIENCE, POD_UID};
 use crate::error::TortureError;
 use nameplate_evidence::{
-    Binding, Cluster, KeySet, KeySource, LocalProof, Lookup, Proof, ReviewProof, TokenReview,
-    TrustedKeys,
+    Binding, Cluster, ClusterApi, KeySet, KeySource, LocalProof, Lookup, Proof, ReviewProof,
+    TokenReview, TrustedKeys,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -229,12 +229,35 @@ impl TokenGround {
         allowed.any(|one| one.to_string() == written)
     }
 
-    /// `reason`, or where an API server judges tokens, its verdict.
+    /// `reason`, or where an API server judges whose key signed, its verdict. It
+    /// is not asked about what has not the shape of a token.
     fn refused_by(&self, reason: &'static str) -> Expected {
-        match self.local() {
-            Some(_) => Expected::by(reason),
-            None => Expected::by("token_not_authenticated"),
+        match (self.local(), reason) {
+            (None, "algorithm_mismatch" | "signature_invalid") => {
+                Expected::by("token_not_authenticated")
+            }
+            (Some(_) | None, _) => Expected::by(reason),
         }
+    }
+
+    /// This cluster, and one like it whose API server is `api`: that is asked
+    /// about its tokens, or about what they are bound to. None where a cluster
+    /// asks none.
+    pub(crate) fn beside(&self, name: &str, api: Arc<dyn ClusterApi>) -> Option<[Cluster; 2]> {
+        let mut other = Cluster {
+            name: name.to_owned(),
+            ..self.cluster.clone()
+        };
+        let mut asks = false;
+        if let Proof::Review(review) = &mut other.proof {
+            review.api = Arc::clone(&api);
+            asks = true;
+        }
+        if let Binding::LookedUp(lookup) = &mut other.binding {
+            lookup.api = api;
+            asks = true;
+        }
+        asks.then(|| [self.cluster.clone(), other])
     }
 }
 

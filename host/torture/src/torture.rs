@@ -6,6 +6,7 @@ use crate::component::assembled;
 use crate::components::{self, EndedBy, Made, REASON, burning};
 use crate::defaults;
 use crate::error::TortureError;
+use crate::hanging;
 use crate::neighbour::{Gauge, LEAST, Living, Neighbour};
 use crate::panics;
 use crate::swaps::{self, Change, SwapAttack};
@@ -97,6 +98,9 @@ enum Means {
     Change(Change),
     /// Good evidence; and then the key that signed it is withdrawn.
     Withdrawn,
+    /// Evidence of a cluster whose API server never answers, in every place
+    /// that it is given.
+    Hanging,
 }
 
 /// An attack that could be tried.
@@ -349,6 +353,7 @@ impl Torture {
             }
             Means::AtOnce(evidence) => self.at_once(target, evidence)?,
             Means::Withdrawn => self.withdrawn(target)?,
+            Means::Hanging => hanging::outcome(&self.sandbox, target)?,
             Means::Twice(evidence) => {
                 let _first = target.attest(fitting, evidence);
                 attested(fitting, evidence)
@@ -562,6 +567,14 @@ impl Torture {
                 }
                 attacks.extend(once(target, index)?);
                 attacks.extend(withdrawn(target, index));
+                attacks.extend(hanging::is_for(target).then(|| Attack {
+                    name: "a cluster whose API server does not answer".to_owned(),
+                    group: Group::Token,
+                    incident: None,
+                    target: index,
+                    means: Means::Hanging,
+                    expected: Expected::Twin,
+                }));
             }
             Ground::Chains(ground) => {
                 for attack in chains::attacks(ground)? {

@@ -587,3 +587,38 @@ fn what_a_change_of_policy_need_not_pass_is_said() {
     // Where there is neither, there is nothing to attack.
     assert!(attacked(&TOKENS.text(), "swap").rows.is_empty());
 }
+
+#[test]
+fn an_api_server_that_does_not_answer_takes_no_place_of_another_clusters() {
+    let attacked = |limits: &str, verification: &str| {
+        let cluster = |name: &str| {
+            format!(
+                "[attestors.k8s_psat.clusters.{name}]\n{verification}\n\
+                 kube_config_file = \"kubeconfig.yaml\"\n\
+                 service_account_allow_list = [\"spire:spire-agent\"]\n"
+            )
+        };
+        let text = format!(
+            "trust_domain = \"example.org\"\n[attestors.k8s_psat]\n{limits}\n{}{}",
+            cluster("production"),
+            cluster("staging")
+        );
+        attacked(&text, "does not answer")
+    };
+    let looked_up = "verification = \"local\"\nlookup = true\n\
+                     service_account_key_file = \"keys.pem\"\n\
+                     issuer = \"https://issuer.example\"";
+    let whole = "attest_limits = { cluster_share = 1.0 }";
+    for verification in ["verification = \"review\"", looked_up] {
+        for (limits, attacks) in [
+            ("", names([])),
+            ("attest_limits = { cluster_share = 0.5 }", names([])),
+            (whole, names(["a cluster whose API server does not answer"])),
+        ] {
+            let report = attacked(limits, verification);
+            assert_eq!(report.rows.len(), 2, "{limits}");
+            assert_eq!(at_large(&report), attacks, "{limits}");
+            assert_eq!(report.holds(), limits != whole, "{limits}");
+        }
+    }
+}

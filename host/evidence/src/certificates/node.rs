@@ -100,6 +100,11 @@ impl NodeRule {
 }
 
 impl NodeClaim {
+    /// Whether an API server is asked about it.
+    pub(super) fn asks(&self) -> bool {
+        self.lookup.is_some()
+    }
+
     /// Puts the node, and who asked for the certificate, into `certificate`, as
     /// far as the cluster knows them.
     pub(super) fn prove(

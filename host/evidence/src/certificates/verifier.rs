@@ -6,6 +6,7 @@ use super::{
     BundleError, CertificateError, Challenge, NodeRule, Nonce, Position, Surroundings, SvidRule,
     TrustedAuthorities, leaf,
 };
+use crate::api::ApiStatus;
 use crate::digest::{sha1_hex, sha256_hex};
 use crate::error::EvidenceError;
 use crate::subject::{AlternativeName, Authority, Certificate};
@@ -13,6 +14,7 @@ use crate::verified::Statement;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 use webpki::{
@@ -91,6 +93,23 @@ impl ExtendedKeyUsageValidator for AnyPurpose {
 }
 
 impl CertificateVerifier {
+    /// The cluster whose API server is asked once a key is shown; an empty name
+    /// where it has none.
+    pub(crate) fn waiting_cluster(&self) -> Option<&str> {
+        self.node.as_ref()?.lookup.as_ref()?;
+        Some(self.cluster.as_deref().unwrap_or_default())
+    }
+
+    /// The API server that is asked, by the cluster's name, and how that goes.
+    pub(crate) fn asked_servers(&self) -> BTreeMap<String, ApiStatus> {
+        let lookup = self.node.as_ref().and_then(|node| node.lookup.as_ref());
+        let name = || self.cluster.clone().unwrap_or_default();
+        lookup
+            .map(|lookup| (name(), lookup.api.status()))
+            .into_iter()
+            .collect()
+    }
+
     /// Examines what a peer sent, as of `now`, in seconds since 1970. The
     /// checks come in the order of SPIRE's `x509pop`.
     ///

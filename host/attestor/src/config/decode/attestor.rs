@@ -117,11 +117,13 @@ pub(super) fn attestor(
         if let Some(log) = &mut decision_log {
             log.options.directory_check = check;
         }
+        let cluster_share = cluster_share(table, trust.as_ref());
         Some(AttestorConfig {
             name: name?,
             method,
             naming,
             one_time_tokens,
+            cluster_share,
             swaps,
             trust: trust?,
             decision_log,
@@ -216,6 +218,20 @@ fn directory_check(table: &mut TableReader<'_, '_>, kept: bool) -> DirectoryChec
     } else {
         DirectoryCheck::Off
     }
+}
+
+/// What one cluster may have of the places in which others are waited for.
+fn cluster_share(table: &mut TableReader<'_, '_>, trust: Option<&TrustConfig>) -> Option<f64> {
+    let place = table.entry("attest_limits")?.key_span.clone();
+    let share = table.table("attest_limits", |table| {
+        table.share("cluster_share").map(|share| share.value)
+    });
+    if trust.is_some_and(|trust| !trust.waits_for_others()) {
+        let text = "`attest_limits` says nothing here: no cluster waits for an API server or for \
+                    keys that are published";
+        table.note(Problem::warning(place, text));
+    }
+    share.flatten()
 }
 
 fn clusters(

@@ -3,7 +3,7 @@
 
 use super::super::attestor::default_naming;
 use super::super::cluster::cluster_name;
-use super::super::cluster::verification::api_server;
+use super::super::cluster::verification::{api_server, unused_timeout};
 use super::super::compared::{self, label_keys};
 use super::super::table::TableReader;
 use super::{Certificates, bundle, limits, verify_client_ip};
@@ -65,6 +65,7 @@ fn node_rule(table: &mut TableReader<'_, '_>) -> Option<NodeRule> {
             let text = "`allowed_node_label_keys` is set, and no label is read from an API server";
             table.note(Problem::error(labels.span, text).with_help("give `kube_config_file`"));
         }
+        unused_timeout(table, "the cluster");
         return Some(NodeRule { lookup: None });
     }
     if let Some(verify) = verify.filter(|verify| !verify.value) {
