@@ -8,6 +8,7 @@ use crate::namespace::Namespace;
 use crate::placeholder::{Pattern, PatternError};
 use crate::spiffe_id::{MAX_ID_BYTES, PathSegment, SpiffeId, SpiffeIdError};
 use nameplate_policy::{Derivation, Facts};
+use nameplate_words::grouped;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -284,7 +285,7 @@ pub enum AdmitError {
         segment: String,
     },
     /// The whole ID is too long.
-    #[error("the SPIFFE ID has {bytes} bytes, at most {limit} allowed")]
+    #[error("the SPIFFE ID has {} bytes, at most {limit} allowed", grouped(*.bytes))]
     IdTooLong {
         /// Its length.
         bytes: usize,
@@ -292,7 +293,7 @@ pub enum AdmitError {
         limit: usize,
     },
     /// Too many selectors.
-    #[error("{count} selectors, at most {limit} allowed")]
+    #[error("{} selectors, at most {} allowed", grouped(*.count), grouped(*.limit))]
     TooManySelectors {
         /// How many there are.
         count: usize,
@@ -306,7 +307,7 @@ pub enum AdmitError {
         index: usize,
     },
     /// A selector value that is too long.
-    #[error("selector {index} has {bytes} bytes, at most {limit} allowed")]
+    #[error("selector {index} has {} bytes, at most {limit} allowed", grouped(*.bytes))]
     SelectorTooLong {
         /// Its position, from 0.
         index: usize,

@@ -3,6 +3,7 @@
 //! Stricter than most parsers, as SPIRE is: nothing is lower-cased, decoded
 //! or cleaned on the way in, so two IDs are equal exactly when their bytes are.
 
+use nameplate_words::grouped;
 use std::fmt;
 use std::str::FromStr;
 
@@ -204,7 +205,7 @@ pub enum SpiffeIdError {
     #[error("a trust domain is made of lower-case letters, digits, `.`, `-` and `_`")]
     TrustDomainCharacter,
     /// Longer than [`MAX_TRUST_DOMAIN_BYTES`].
-    #[error("the trust domain has {bytes} bytes, at most {MAX_TRUST_DOMAIN_BYTES} are allowed")]
+    #[error("the trust domain has {} bytes, at most {MAX_TRUST_DOMAIN_BYTES} are allowed", grouped(*.bytes))]
     TrustDomainTooLong {
         /// Length found.
         bytes: usize,
@@ -222,7 +223,7 @@ pub enum SpiffeIdError {
     #[error("the path ends in a slash")]
     TrailingSlash,
     /// Longer than [`MAX_ID_BYTES`].
-    #[error("the SPIFFE ID has {bytes} bytes, at most {MAX_ID_BYTES} are allowed")]
+    #[error("the SPIFFE ID has {} bytes, at most {MAX_ID_BYTES} are allowed", grouped(*.bytes))]
     TooLong {
         /// Length found.
         bytes: usize,

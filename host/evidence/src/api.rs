@@ -158,6 +158,8 @@ pub struct KeysStatus {
     pub last_error: Option<ApiError>,
     /// Fetches so far.
     pub fetches: u64,
+    /// Entries of the set that serves which cannot be used.
+    pub ignored: usize,
 }
 
 /// `status` of a `TokenReview`.

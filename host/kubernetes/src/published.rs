@@ -120,6 +120,10 @@ impl KeySource for PublishedKeys {
                 .map(|fetched| now.saturating_duration_since(fetched.at)),
             last_error: state.last_error.clone(),
             fetches: state.fetches,
+            ignored: state
+                .keys
+                .as_ref()
+                .map_or(0, |fetched| fetched.keys.ignored().len()),
         }
     }
 }

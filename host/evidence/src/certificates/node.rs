@@ -140,7 +140,7 @@ impl NodeClaim {
     ) -> Result<Requester, CertificateError> {
         if request.signer_name != signer {
             return Err(CertificateError::RequestSigner {
-                found: PeerText::new(&request.signer_name),
+                found: PeerText::long(&request.signer_name),
                 expected: signer.to_owned(),
             });
         }
