@@ -321,12 +321,11 @@ fn discovery_stays_with_its_issuer_and_its_host() {
         let location = KeyLocation::Discovery { issuer };
         let keys = PublishedKeys::new(followed(&server, location)).unwrap();
         let outcome = keys.current(&patience()).map(|keys| keys.len());
-        outcome.map_err(|error| match error {
-            ApiError::Malformed { what } => ApiError::Malformed {
-                what: what.replace(&server.url(), "URL"),
-            },
-            other => other,
-        })
+        let Err(ApiError::Malformed { what }) = outcome else {
+            return outcome;
+        };
+        let what = what.replace(&server.url(), "URL");
+        Err(ApiError::Malformed { what })
     };
     let document = |url: &str| format!(r#"{{"issuer":"{url}/id","jwks_uri":"{url}/keys"}}"#);
     assert_eq!(outcome(document), Ok(1));

@@ -86,7 +86,12 @@ pub(crate) fn maps_for_lists(node: Node, free: &str) -> Result<Node, Problem> {
             };
             Value::Table(entries.into_iter().map(within).collect::<Result<_, _>>()?)
         }
-        other => other,
+        other @ (Value::Array(_)
+        | Value::String(_)
+        | Value::Integer(_)
+        | Value::Float(_)
+        | Value::Bool(_)
+        | Value::Other(_)) => other,
     };
     Ok(Node { span, value })
 }

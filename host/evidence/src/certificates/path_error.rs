@@ -49,6 +49,10 @@ impl fmt::Display for PathError {
 }
 
 /// What the path builder found, for who has never heard of it.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "most are of revocation lists, which nobody asks for; a new one is shown as it is called"
+)]
 fn words(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let between = |late: Duration, early: Duration| late.saturating_sub(early).as_secs();
     let text = match error {
