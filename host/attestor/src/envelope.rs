@@ -8,7 +8,6 @@ use crate::namespace::Namespace;
 use crate::placeholder::{Pattern, PatternError};
 use crate::spiffe_id::{MAX_ID_BYTES, PathSegment, SpiffeId, SpiffeIdError};
 use nameplate_policy::{Derivation, Facts};
-use nameplate_words::grouped;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -285,7 +284,7 @@ pub enum AdmitError {
         segment: String,
     },
     /// The whole ID is too long.
-    #[error("the SPIFFE ID has {} bytes, at most {limit} allowed", grouped(*.bytes))]
+    #[error("the SPIFFE ID has {bytes} bytes, at most {limit} allowed")]
     IdTooLong {
         /// Its length.
         bytes: usize,
@@ -293,7 +292,7 @@ pub enum AdmitError {
         limit: usize,
     },
     /// Too many selectors.
-    #[error("{} selectors, at most {} allowed", grouped(*.count), grouped(*.limit))]
+    #[error("{count} selectors, at most {limit} allowed")]
     TooManySelectors {
         /// How many there are.
         count: usize,
@@ -307,7 +306,7 @@ pub enum AdmitError {
         index: usize,
     },
     /// A selector value that is too long.
-    #[error("selector {index} has {} bytes, at most {limit} allowed", grouped(*.bytes))]
+    #[error("selector {index} has {bytes} bytes, at most {limit} allowed")]
     SelectorTooLong {
         /// Its position, from 0.
         index: usize,

@@ -3,7 +3,6 @@
 //! Stricter than most parsers, as SPIRE is: nothing is lower-cased, decoded
 //! or cleaned on the way in, so two IDs are equal exactly when their bytes are.
 
-use nameplate_words::grouped;
 use std::fmt;
 use std::str::FromStr;
 
@@ -205,7 +204,7 @@ pub enum SpiffeIdError {
     #[error("a trust domain is made of lower-case letters, digits, `.`, `-` and `_`")]
     TrustDomainCharacter,
     /// Longer than [`MAX_TRUST_DOMAIN_BYTES`].
-    #[error("the trust domain has {} bytes, at most {MAX_TRUST_DOMAIN_BYTES} are allowed", grouped(*.bytes))]
+    #[error("the trust domain has {bytes} bytes, at most {MAX_TRUST_DOMAIN_BYTES} are allowed")]
     TrustDomainTooLong {
         /// Length found.
         bytes: usize,
@@ -223,7 +222,7 @@ pub enum SpiffeIdError {
     #[error("the path ends in a slash")]
     TrailingSlash,
     /// Longer than [`MAX_ID_BYTES`].
-    #[error("the SPIFFE ID has {} bytes, at most {MAX_ID_BYTES} are allowed", grouped(*.bytes))]
+    #[error("the SPIFFE ID has {bytes} bytes, at most {MAX_ID_BYTES} are allowed")]
     TooLong {
         /// Length found.
         bytes: usize,

@@ -20,10 +20,10 @@ use x509_cert::der::{self, Decode as _, Reader as _, SliceReader, Tag, Tagged as
 use x509_cert::ext::pkix::{AuthorityKeyIdentifier, SubjectKeyIdentifier};
 
 /// Most signatures of one peer that are held against keys of authorities. No
-/// bundle has more keys of one name
+/// bundle has more than half as many keys of one name
 /// ([`MAX_OF_ONE_NAME`](super::authorities::MAX_OF_ONE_NAME)), so a peer whose
-/// chain meets that name once always gets its answer.
-const MAX_SIGNATURES: usize = 1_024;
+/// chain meets that name twice always gets its answer.
+const MAX_SIGNATURES: usize = 2_048;
 
 /// What is left of a chain and of those who are trusted.
 pub(super) struct Narrowed<'t> {
@@ -99,7 +99,9 @@ impl Search<'_> {
         let mut candidates: Vec<_> = named.iter().collect();
         if candidates.len() > 1 {
             let hint = hint(der);
-            candidates.sort_by_key(|group| rank(group, hint.as_deref()));
+            // An authority that a peer sends along signed itself, too.
+            let known = |key| self.found.iter().any(|found| found.key() == key);
+            candidates.sort_by_key(|group| (!known(group.key()), rank(group, hint.as_deref())));
         }
         self.telling = self.telling.or(candidates.first().copied());
         let mut tried = HashSet::new();
