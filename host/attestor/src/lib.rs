@@ -119,9 +119,9 @@ pub use nameplate_policy as policy;
 
 pub use agent::{
     AgentConfig, CertificateFiles, CertificateFilesError, Credential, CredentialError,
-    KeyDirectory, KeyDirectoryError, MAX_TOKEN_FILE_BYTES, NodeCertificate, NodeCertificateError,
-    NodeLog, NodeProgress, NodeSurroundings, OpenRequest, SvidEndpoint, SvidEndpointError,
-    SvidError, SvidSource, TokenFileError, TokenSource,
+    KeyDirectory, KeyDirectoryError, MAX_SOCKET_BYTES, MAX_TOKEN_FILE_BYTES, NodeCertificate,
+    NodeCertificateError, NodeLog, NodeProgress, NodeSurroundings, OpenRequest, SvidEndpoint,
+    SvidEndpointError, SvidError, SvidSource, TokenFileError, TokenSource,
 };
 pub use attempt::Attempt;
 pub use attestor::{Attestation, Attestor};

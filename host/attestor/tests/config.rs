@@ -486,7 +486,7 @@ fn a_file_that_cannot_be_read_is_a_problem_without_a_place() {
     fs::write(&path, vec![b'#'; (1 << 20) + 1]).unwrap();
     assert_eq!(
         said(),
-        "DIR/nameplate.toml: error: cannot read `DIR/nameplate.toml`: larger than 1048576 bytes"
+        "DIR/nameplate.toml: error: cannot read `DIR/nameplate.toml`: larger than 1,048,576 bytes"
     );
     fs::write(&path, b"a = 1\nb = \"\xff\"").unwrap();
     assert_eq!(
@@ -517,7 +517,10 @@ fn paths_start_at_the_file() {
 fn a_text_beyond_the_limit_is_not_parsed() {
     let text = format!("{GOOD}\n{}", "#".repeat(1 << 20));
     let problems = Config::from_toml(&text, "n", &folder()).unwrap_err();
-    assert_eq!(problems.to_string(), "n: error: larger than 1048576 bytes");
+    assert_eq!(
+        problems.to_string(),
+        "n: error: larger than 1,048,576 bytes"
+    );
 }
 
 /// What an operator writes, and what a plugin is handed: SPIRE prints
@@ -558,4 +561,53 @@ fn what_spire_prints_says_what_was_written() {
         assert_eq!(written.0, printed.0, "{name}");
         assert_eq!((written.1, printed.1), (clusters, clusters), "{name}");
     }
+}
+
+/// As Helm charts and other generators of JSON write blocks.
+#[test]
+fn lists_of_maps_are_maps_in_json_and_refused_in_hcl() {
+    let read = |text: &str| {
+        let data = PluginData {
+            text: text.to_owned(),
+            trust_domain: "example.org".to_owned(),
+            attestor: "k8s_psat".to_owned(),
+            method: nameplate_evidence::Method::K8sPsat,
+        };
+        let config = Config::from_plugin(&data, "plugin_data", &folder())
+            .map_err(|problems| problems.render(false))?;
+        let said = format!("{:#?}", config.attestors);
+        let said: Vec<_> = said.lines().filter(|line| !line.contains("..")).collect();
+        Ok::<_, String>(said.join("\n"))
+    };
+    let plain = fs::read_to_string(folder().join("printed/json.json")).unwrap();
+    let lists = plain
+        .replace("\"clusters\": {", "\"clusters\": [{")
+        .replace("    \"edge\": {", "    \"lost\": {")
+        .replace("    },\n    \"lost\"", "    }}, {\n    \"edge\"")
+        .replace("{ \"fuel\": 2000000 }", "[{ \"fuel\": 2000000 }]")
+        .replace(
+            "{ \"source\": \"builtin:pod\" }",
+            "[{ \"source\": \"builtin:pod\" }]",
+        );
+    let lists = lists.trim_end().trim_end_matches("  }\n}").to_owned() + "  }]\n}\n";
+    assert_eq!(lists.matches('[').count(), plain.matches('[').count() + 3);
+    assert_eq!(read(&lists).unwrap(), read(&plain).unwrap());
+
+    let wrong = lists.replace("2000000", "0");
+    let told = read(&wrong).unwrap_err();
+    assert!(told.contains("`fuel` must be between 1 and"), "{told}");
+    assert!(told.contains("limits\": [{ \"fuel\": 0 }]"), "{told}");
+    let twice = lists.replace("\"edge\"", "\"production\"");
+    let told = read(&twice).unwrap_err();
+    assert!(
+        told.contains("`service_account_allow_list` is given twice"),
+        "{told}"
+    );
+
+    let native = "clusters = [{ \"production\" = { jwks_file = \"keys/jwks.json\" } }]";
+    let told = read(native).unwrap_err();
+    assert!(
+        told.contains("expected a table for `clusters`, found an array"),
+        "{told}"
+    );
 }

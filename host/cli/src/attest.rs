@@ -381,7 +381,7 @@ fn evidence(
     method: Method,
 ) -> Result<(RawEvidence, Option<String>), Failure> {
     if let Some(path) = &arguments.payload {
-        let payload = input::read(path, input::MAX_INPUT_BYTES)?;
+        let payload = input::evidence(path)?;
         let cluster = cluster_of(&payload);
         return Ok((RawEvidence::new(method, payload)?, cluster));
     }
@@ -391,7 +391,7 @@ fn evidence(
         ));
     };
     Proof::Token.suits(name, method)?;
-    let token = input::read(token, input::MAX_INPUT_BYTES)?;
+    let token = input::evidence(token)?;
     // What is not text is no token either; the verifier says so.
     let token = String::from_utf8_lossy(&token);
     let uuid = arguments.uuid.as_deref();

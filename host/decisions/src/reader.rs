@@ -12,6 +12,7 @@ use crate::line::{Decision, Event, FORMAT, FORMAT_WITH_COUNTS, NamingRecord, Seg
 use crate::locate::{self, Searches};
 use crate::segment;
 use nameplate_policy::Digest;
+use nameplate_words::grouped;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -218,7 +219,7 @@ impl Reader {
         end: End,
     ) -> Result<(LineFault, Option<Vec<u8>>), ReadError> {
         if end == End::OutOfSight {
-            let text = format!("it is longer than {MAX_LINE_BYTES} bytes");
+            let text = format!("it is longer than {} bytes", grouped(MAX_LINE_BYTES));
             return Ok((LineFault::Malformed(text), None));
         }
         if let Some(at) = locate::lost_line_end(&line) {

@@ -46,6 +46,8 @@ pub struct KeysStatus {
     pub last_error: Option<ApiError>,
     /// Fetches so far.
     pub fetches: u64,
+    /// Entries of the set that serves which cannot be used.
+    pub ignored: usize,
 }
 
 /// How often a set of keys is fetched, and how long it is relied on.

@@ -103,6 +103,7 @@ mod base64url;
 mod binding;
 pub mod certificates;
 mod cluster;
+mod difference;
 mod digest;
 mod error;
 mod json;
@@ -129,12 +130,13 @@ pub use api::{
 };
 pub use base64url::Base64Error;
 pub use cluster::{Binding, Cluster, LocalProof, Lookup, Proof, ReviewProof, TrustedKeys};
+pub use difference::Difference;
 pub use error::{Asked, EvidenceError, TokenError, TokenPart};
 pub use json::JsonError;
 pub use key_source::{KeyPublisher, KeySource, KeysStatus, Rehearsal, Rhythm};
 pub use keys::{
-    KeyDescription, KeyError, KeyPlace, KeyProblem, KeySet, MAX_KEY_FILE_BYTES, MAX_KEYS,
-    SkippedKey,
+    IgnoredKey, IgnoredKeys, KeyDescription, KeyError, KeyPlace, KeyProblem, KeySet,
+    MAX_KEY_FILE_BYTES, MAX_KEYS,
 };
 pub use peer_text::PeerText;
 pub use pem::PemError;

@@ -19,7 +19,7 @@ pub(crate) const USERNAME: &str = "system:serviceaccount:";
 pub(crate) fn names(review: &TokenReview, audiences: &[String]) -> Result<Names, TokenError> {
     if let Some(error) = review.error.as_deref().filter(|error| !error.is_empty()) {
         return Err(TokenError::ReviewRefused {
-            message: PeerText::new(error),
+            message: PeerText::long(error),
         });
     }
     if !review.authenticated {
@@ -34,7 +34,7 @@ pub(crate) fn names(review: &TokenReview, audiences: &[String]) -> Result<Names,
         }
     }
     let malformed = || TokenError::UsernameMalformed {
-        username: PeerText::new(&review.username),
+        username: PeerText::long(&review.username),
     };
     let (namespace, name) = service_account(&review.username).ok_or_else(malformed)?;
     Ok(Names {

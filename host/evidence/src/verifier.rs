@@ -273,8 +273,8 @@ impl Cluster {
             return Ok(names);
         }
         Err(TokenError::NotAllowed {
-            namespace: PeerText::new(&names.namespace),
-            name: PeerText::new(&names.name),
+            namespace: PeerText::long(&names.namespace),
+            name: PeerText::long(&names.name),
         })
     }
 }

@@ -12,7 +12,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use nameplate_evidence::{ApiError, Rhythm};
+use nameplate_evidence::{ApiError, Difference, PeerText, Rhythm};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -123,7 +123,11 @@ impl Fetcher {
         // What is discovered for one issuer must not serve another (§4.3).
         if discovered.issuer != issuer {
             return Err(ApiError::Malformed {
-                what: "the discovery document is of another issuer".to_owned(),
+                what: format!(
+                    "the discovery document is of issuer `{}`, and not of the configured {}",
+                    PeerText::long(&discovered.issuer),
+                    Difference::between(&discovered.issuer, issuer)
+                ),
             });
         }
         let keys = uri(&discovered.jwks_uri)?;

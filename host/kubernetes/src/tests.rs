@@ -175,7 +175,7 @@ fn an_answer_without_end_is_cut() {
     assert_eq!(
         error,
         ApiError::Malformed {
-            what: "more than 2097152 bytes".to_owned()
+            what: "more than 2,097,152 bytes".to_owned()
         }
     );
 }

@@ -157,7 +157,7 @@ pub(super) fn in_use(path: &Path) -> bool {
 
 /// What the file `name` of `folder` holds; `None` where there is no such file.
 pub(super) fn read(folder: &Path, name: &Path, limit: usize) -> Result<Option<Vec<u8>>, FileError> {
-    let read = nameplate_files::read(&folder.join(name), limit);
+    let read = nameplate_files::read_confined(&folder.join(name), limit);
     match read {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if is_absent(&error) => Ok(None),

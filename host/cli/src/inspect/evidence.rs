@@ -106,7 +106,7 @@ struct Document {
 /// # Errors
 /// When there is nothing to look at, or no attestor to ask.
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
-    let bytes = input::read(&arguments.file, input::MAX_INPUT_BYTES)?;
+    let bytes = input::evidence(&arguments.file)?;
     let unreadable = |error| Failure::fault("evidence_unreadable", error);
     let (evidence, sent) = read(&bytes, arguments.request.as_deref()).map_err(unreadable)?;
     let (verdict, exit) = match &arguments.config {
@@ -143,9 +143,9 @@ impl Sent {
     /// What `path` holds of what a peer sends; `-` is standard input.
     ///
     /// # Errors
-    /// A fault `evidence_unreadable`, or as [`input::read`].
+    /// A fault `evidence_unreadable`, or as [`input::evidence`].
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let bytes = input::read(path, input::MAX_INPUT_BYTES)?;
+        let bytes = input::evidence(path)?;
         let (_, sent) =
             read(&bytes, None).map_err(|error| Failure::fault("evidence_unreadable", error))?;
         Ok(sent)

@@ -143,7 +143,10 @@ impl Kept {
             }
             self.line += 1;
             if line.len() as u64 > MAX_CHECKPOINT_BYTES {
-                return Err(self.malformed(anyhow!("longer than {MAX_CHECKPOINT_BYTES} bytes")));
+                return Err(self.malformed(anyhow!(
+                    "longer than {} bytes",
+                    nameplate_words::grouped(MAX_CHECKPOINT_BYTES)
+                )));
             }
             if line.last() == Some(&b'\n') {
                 line.pop();

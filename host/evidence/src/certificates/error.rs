@@ -1,6 +1,6 @@
 //! Why a certificate is refused.
 
-use super::NONCE_BYTES;
+use super::{NONCE_BYTES, PathError};
 use crate::json::JsonError;
 use crate::peer_text::PeerText;
 use std::fmt;
@@ -54,7 +54,7 @@ pub enum CertificateError {
     #[error("certificate leads to no trusted authority")]
     Untrusted {
         /// The most telling of the reasons.
-        source: webpki::Error,
+        source: PathError,
     },
     /// Each path leads through an authority that may not sign certificates,
     /// or through one whose own time is over.
@@ -64,7 +64,7 @@ pub enum CertificateError {
     #[error("looking for a path to an authority costs too much")]
     TooCostly {
         /// What was used up.
-        source: webpki::Error,
+        source: PathError,
     },
     /// The peer's address has to be one of the certificate's, and nobody said
     /// which it is, or not as an address.

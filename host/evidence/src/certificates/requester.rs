@@ -68,7 +68,7 @@ impl RequestRule {
     ) -> Result<Requester, CertificateError> {
         if request.signer_name != self.signer {
             return Err(CertificateError::RequestSigner {
-                found: PeerText::new(&request.signer_name),
+                found: PeerText::long(&request.signer_name),
                 expected: self.signer.clone(),
             });
         }

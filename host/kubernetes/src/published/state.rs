@@ -107,6 +107,10 @@ impl State {
             age: self.keys.as_ref().map(age),
             last_error: self.last_error().cloned(),
             fetches: self.fetches,
+            ignored: self
+                .keys
+                .as_ref()
+                .map_or(0, |fetched| fetched.keys.ignored().len()),
         }
     }
 
