@@ -387,7 +387,7 @@ mod model {
         let text = super::GOOD.replace(
             "limits   = { fuel = 2_000_000, deadline = \"250ms\", memory_bytes = \"8 MiB\" }",
             "limits = { component_bytes = 2001, nesting = 2, functions = 3, function_bytes = 104, locals = 5, joins = 17, indirect_calls = 18, \
-             settings_bytes = 6, fuel = 7, configure_fuel = 8, deadline = \"9ms\", memory_bytes = 100_010, \
+             component_instances = 19, declarations = 20, segments = 21, settings_bytes = 6, fuel = 7, configure_fuel = 8, deadline = \"9ms\", memory_bytes = 100_010, \
              table_elements = 11, instances = 12, memories = 13, tables = 14, stack_bytes = 100_015, lifted_bytes = 2016 }",
         );
         let config = super::Config::from_toml(&text, "", &PathBuf::from("tests/config")).unwrap();
@@ -401,6 +401,9 @@ mod model {
                 locals: 5,
                 joins: 17,
                 indirect_calls: 18,
+                component_instances: 19,
+                declarations: 20,
+                segments: 21,
                 settings_bytes: 6,
                 fuel: 7,
                 configure_fuel: 8,

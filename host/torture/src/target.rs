@@ -441,6 +441,7 @@ fn unloaded(error: &LoadError) -> &'static str {
     match error {
         LoadError::Structure(StructureError::TooMuch { setting, .. }) => setting,
         LoadError::Structure(StructureError::Malformed(_)) => "malformed",
+        LoadError::Structure(StructureError::Uncountable(_)) => "uncountable",
         LoadError::TooLarge { .. } => "component_bytes",
         LoadError::SettingsShape(_) => "settings_bytes",
         LoadError::Contract(nameplate_policy::ContractError::ForbiddenImport { .. }) => "import",

@@ -112,6 +112,18 @@ fn each_limit_stops_an_attack_that_nothing_else_stops() {
             "brings  variables together in  places",
         ),
         ("indirect_calls = 100_000", "calls through a table  times"),
+        (
+            "component_instances = 1_000",
+            "has  components that each instantiate the one before twice",
+        ),
+        (
+            "declarations = 10_000_000",
+            "declares a type of  parts in a few bytes",
+        ),
+        (
+            "segments = 100_000",
+            "has  empty data segments that cannot be merged",
+        ),
         ("settings_bytes = \"1 MiB\"", "is given settings of  bytes"),
         ("fuel = 100_000_000_000", "burns  of fuel to derive"),
         (
@@ -120,7 +132,6 @@ fn each_limit_stops_an_attack_that_nothing_else_stops() {
         ),
         ("deadline = \"60s\"", "computes for . s, with fuel enough"),
         ("memory_bytes = \"1 GiB\"", "grows its memory to  pages"),
-        ("table_elements = 10_000_000", "grows a table to  elements"),
         ("instances = 1_000", "makes  instances besides its own"),
         ("memories = 100", "has  memories besides its own"),
         ("tables = 100", "has  tables"),
@@ -133,6 +144,16 @@ fn each_limit_stops_an_attack_that_nothing_else_stops() {
         assert!(!report.holds(), "{limits}");
         assert!(report.rows.iter().all(|row| row.group == Group::Limit));
     }
+    // One limit for what is there at the start and for what comes later.
+    let limits = "table_elements = 10_000_000";
+    let report = attacked(&Written { limits, ..TOKENS }.text(), "limit");
+    assert_eq!(
+        at_large(&report),
+        names([
+            "grows a table to  elements",
+            "has a segment of  table elements"
+        ])
+    );
 }
 
 #[test]
