@@ -1,3 +1,5 @@
+#![expect(clippy::string_slice, reason = "a test; these selectors are ASCII")]
+
 use super::*;
 use crate::study::samples;
 
