@@ -110,6 +110,7 @@ mod token_method;
 
 pub use nameplate_decisions as decisions;
 pub use nameplate_evidence as evidence;
+pub use nameplate_files::DirectoryCheck;
 pub use nameplate_kubernetes as kubernetes;
 pub use nameplate_policy as policy;
 

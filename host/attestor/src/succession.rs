@@ -161,7 +161,10 @@ impl Succession {
     ) -> Result<Arc<Self>, Problems> {
         let swaps = &attestor.swaps;
         let directory = match &swaps.state {
-            Some(path) => Some(StateDirectory::open(path).map_err(|e| of_state(config, &e))?),
+            Some(path) => Some(
+                StateDirectory::open(path, swaps.directory_check)
+                    .map_err(|e| of_state(config, &e))?,
+            ),
             None => None,
         };
         let kept = match &directory {
@@ -558,7 +561,11 @@ fn collisions(
     let holders = match holders {
         Some(holders) => Arc::clone(holders),
         None => {
-            let opened = Arc::new(Holders::open(directory.path(), config.limits)?);
+            let opened = Arc::new(Holders::open_checked(
+                directory.path(),
+                config.limits,
+                swaps.directory_check,
+            )?);
             Arc::clone(holders.insert(opened))
         }
     };

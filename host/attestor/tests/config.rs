@@ -168,7 +168,8 @@ mod model {
 
     #[test]
     fn a_decision_log_is_what_was_written() {
-        use nameplate_decisions::{CheckpointOptions, Flush, OnError, Options};
+        use nameplate_attestor::DirectoryCheck;
+        use nameplate_decisions::{CheckpointOptions, Flush, OnError, Options, Rejections};
 
         let read = |table: &str| {
             let text = super::GOOD.replace(
@@ -182,14 +183,16 @@ mod model {
         let least = read("decision_log = { directory = \"log\" }").unwrap();
         assert_eq!(least.options, Options::new(folder().join("log")));
         let all = read(
-            r#"decision_log = { directory = "log", flush = "interval", flush_interval = "5s", on_error = "drop", queue = 100, segment_bytes = "1 MiB", segment_age = "1h", keep_segments = 9, redact = ["/claimed_id"], checkpoint_lines = 7, checkpoint_interval = "2m", checkpoint_file = "/else/where", checkpoint_key = "key.pem" }"#,
+            r#"decision_log = { directory = "log", flush = "interval", flush_interval = "5s", on_error = "drop", rejections = "each", queue = 100, segment_bytes = "1 MiB", segment_age = "1h", keep_segments = 9, redact = ["/claimed_id"], checkpoint_lines = 7, checkpoint_interval = "2m", checkpoint_file = "/else/where", checkpoint_key = "key.pem" }"#,
         );
         assert_eq!(
             all.unwrap().options,
             Options {
                 directory: folder().join("log"),
                 flush: Flush::Interval(Duration::from_secs(5)),
+                directory_check: DirectoryCheck::On,
                 on_error: OnError::Drop,
+                rejections: Rejections::Each,
                 queue: 100,
                 segment_bytes: 1 << 20,
                 segment_age: Duration::from_secs(3600),
@@ -205,6 +208,33 @@ mod model {
         );
         let each = read("decision_log = { directory = \"log\", flush = \"each\" }").unwrap();
         assert_eq!(each.options.flush, Flush::Each);
+        let count = read("decision_log = { directory = \"log\", rejections = \"count\" }").unwrap();
+        assert_eq!(count.options, least.options);
+        let unchecked =
+            read("decision_log = { directory = \"log\" }\ncheck_directories = false").unwrap();
+        assert_eq!(unchecked.options.directory_check, DirectoryCheck::Off);
+    }
+
+    #[test]
+    fn directories_are_looked_at_unless_it_is_written_that_they_are_not() {
+        use nameplate_attestor::DirectoryCheck;
+
+        for (written, check) in [
+            ("", DirectoryCheck::On),
+            ("check_directories = true", DirectoryCheck::On),
+            ("check_directories = false", DirectoryCheck::Off),
+        ] {
+            let text = super::GOOD.replace(
+                "type = \"k8s_sat\"\n",
+                &format!("type = \"k8s_sat\"\n{written}\n"),
+            );
+            let text = format!("state_directory = \"state\"\n{text}");
+            let config = super::Config::from_toml(&text, "good.toml", &folder()).unwrap();
+            assert_eq!(
+                config.attestors[1].swaps.directory_check, check,
+                "{written}"
+            );
+        }
     }
 
     #[test]

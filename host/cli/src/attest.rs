@@ -184,8 +184,9 @@ fn kept_by_a_server(config: &Path, name: &str) -> Result<Vec<&'static str>, Fail
         rollback,
         shadow,
         collisions,
-        // It says how subjects are told apart, and asks for nothing.
+        // These say how, and ask for nothing.
         subjects: _,
+        directory_check: _,
     } = &attestor.swaps;
     let asked_for = [
         ("decision_log", attestor.decision_log.is_some()),

@@ -117,6 +117,11 @@ impl TokenVerifier {
         Self { clusters }
     }
 
+    /// Names of the clusters.
+    pub fn clusters(&self) -> impl Iterator<Item = &str> {
+        self.clusters.keys().map(String::as_str)
+    }
+
     /// The clusters whose keys are followed, by name, and how that goes.
     #[must_use]
     pub fn followed_keys(&self) -> BTreeMap<String, KeysStatus> {

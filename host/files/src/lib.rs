@@ -9,13 +9,16 @@
 //! Only regular files are read, and only up to a stated size. A pipe, a
 //! device or an endless file is an error, not a hang.
 //!
-//! What this host keeps for itself is [replaced](replace()), whole.
+//! What this host keeps for itself is [replaced](replace()), whole, in directories
+//! that are [its own](DirectoryCheck).
 //!
 //! This is the only crate that knows `cap-std`, whose development has ended
 //! upstream; replacing it means replacing this file.
 
+mod own;
 mod replace;
 
+pub use own::{DirectoryCheck, DirectoryError};
 pub use replace::{ReplaceError, replace, replace_readable};
 
 use cap_std::ambient_authority;

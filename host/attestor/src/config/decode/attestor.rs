@@ -19,6 +19,7 @@ use crate::spiffe_id::TrustDomain;
 use crate::token_method::TokenMethod;
 use nameplate_evidence::Method;
 use nameplate_evidence::certificates::CertificateVerifier;
+use nameplate_files::DirectoryCheck;
 use nameplate_policy::{Limits, PolicySource};
 use std::path::Path;
 
@@ -102,7 +103,7 @@ pub(super) fn attestor(
         let own_state = declared.and_then(|_| state_directory(table));
         let state = own_state.as_deref().or(state);
         let state = state.map(|directory| directory.join(&entry.key));
-        let swaps = swaps(table, state, &naming);
+        let mut swaps = swaps(table, state, &naming);
         let (one_time_tokens, trust) = match proof {
             Proof::Certificate(verifier) => (false, verifier.map(TrustConfig::Certificates)),
             Proof::Token(method) => (
@@ -110,7 +111,12 @@ pub(super) fn attestor(
                 clusters(table, method, &naming, least_id_bytes).map(TrustConfig::Clusters),
             ),
         };
-        let decision_log = decision_log::decision_log(table);
+        let mut decision_log = decision_log::decision_log(table);
+        let check = directory_check(table, swaps.state.is_some() || decision_log.is_some());
+        swaps.directory_check = check;
+        if let Some(log) = &mut decision_log {
+            log.options.directory_check = check;
+        }
         Some(AttestorConfig {
             name: name?,
             method,
@@ -194,6 +200,22 @@ fn one_time_tokens(table: &mut TableReader<'_, '_>, method: TokenMethod) -> bool
         return false;
     }
     once.value
+}
+
+/// Whether nobody else may write to where something is `kept`.
+fn directory_check(table: &mut TableReader<'_, '_>, kept: bool) -> DirectoryCheck {
+    let Some(check) = table.boolean("check_directories") else {
+        return DirectoryCheck::On;
+    };
+    if !kept {
+        let text = "`check_directories` without `state_directory` or `decision_log` says nothing";
+        table.note(Problem::error(check.span, text));
+    }
+    if check.value {
+        DirectoryCheck::On
+    } else {
+        DirectoryCheck::Off
+    }
 }
 
 fn clusters(

@@ -9,6 +9,7 @@ use crate::config::{
 };
 use crate::fact::{FactPointer, NoSuchFact};
 use crate::holders::{HoldersLimits, OnCollision};
+use nameplate_files::DirectoryCheck;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ pub(super) fn swaps(
         collisions,
         subjects: subjects(table),
         state,
+        directory_check: DirectoryCheck::On,
     }
 }
 
