@@ -44,6 +44,7 @@ impl Beginning {
         let (Some(directory), Some(kept)) = (directory, kept) else {
             return Ok(Self::first(configured?, config, seconds(now)));
         };
+        let kept = kept.admitting_as(attestor);
         let swaps = &attestor.swaps;
         let pins = Pins::of(attestor);
         let now = seconds(now);
