@@ -105,21 +105,21 @@ fn unasked(table: &mut TableReader<'_, '_>, agreed: Option<Range<usize>>) {
 /// Whether a requester counts of which nobody knows on which node it is.
 fn requester_without_node(table: &mut TableReader<'_, '_>, verify_request: bool) -> bool {
     let key = "allow_requester_without_node";
-    let Some(allow) = table.boolean(key) else {
+    let Some(allow) = table.boolean(key).filter(|allow| allow.value) else {
         return false;
     };
     if !verify_request {
         let text = format!("`{key}` is set, and no CertificateSigningRequest is looked at");
         let problem = Problem::error(allow.span, text);
         table.note(problem.with_help("write `verify_request = true`"));
-    } else if allow.value {
+    } else {
         let text = format!(
             "`{key} = true`: a requester that is on no known node names any node that an \
              approver signs"
         );
         table.note(Problem::warning(allow.span, text));
     }
-    allow.value
+    true
 }
 
 /// What SPIRE's Kubernetes attestors call it, or the first of them did.
