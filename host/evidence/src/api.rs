@@ -13,8 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::keys::KeySet;
-
 /// How long a verification may wait for others.
 ///
 /// Clones share one end: whoever holds one can [give up](Self::give_up) for
@@ -129,35 +127,6 @@ fn is_label(label: &str) -> bool {
         && label
             .bytes()
             .all(|byte| byte == b'-' || byte.is_ascii_lowercase() || byte.is_ascii_digit())
-}
-
-/// Keys of a cluster that change while it is trusted.
-pub trait KeySource: fmt::Debug + Send + Sync {
-    /// The newest set there is, fetched if there is none yet or it is too old.
-    ///
-    /// # Errors
-    /// [`ApiError`] when no set was ever fetched, or the last is too old to be
-    /// relied on.
-    fn current(&self, patience: &Patience) -> Result<Arc<KeySet>, ApiError>;
-
-    /// A set newer than `seen`, which lacks a key that a token names. At most
-    /// one fetch per interval, whatever peers send: `None` when it is too
-    /// early to ask again, or when asking brought nothing newer.
-    fn newer_than(&self, seen: &Arc<KeySet>, patience: &Patience) -> Option<Arc<KeySet>>;
-
-    /// How the following goes. Asks nobody.
-    fn status(&self) -> KeysStatus;
-}
-
-/// How the following of a cluster's keys goes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KeysStatus {
-    /// Time since the set that serves was fetched; none before the first.
-    pub age: Option<Duration>,
-    /// Why the last fetch failed, when it did.
-    pub last_error: Option<ApiError>,
-    /// Fetches so far.
-    pub fetches: u64,
 }
 
 /// `status` of a `TokenReview`.

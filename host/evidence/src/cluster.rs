@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::{ApiError, ClusterApi, KeySource, Patience};
+use crate::api::{ApiError, ClusterApi, Patience};
 use crate::error::TokenError;
+use crate::key_source::KeySource;
 use crate::keys::KeySet;
 use crate::token::{CompactToken, Header, SignedClaims};
 use crate::verifier::{AllowedServiceAccount, ClusterTrust};

@@ -104,6 +104,7 @@ mod cluster;
 mod digest;
 mod error;
 mod json;
+mod key_source;
 mod keys;
 mod payload;
 mod peer_text;
@@ -120,13 +121,14 @@ mod verifier;
 
 pub use algorithm::SignatureAlgorithm;
 pub use api::{
-    ApiError, ClusterApi, KeySource, KeysStatus, NodeRecord, Patience, PodRecord,
-    SigningRequestRecord, TokenReview, is_object_name,
+    ApiError, ClusterApi, NodeRecord, Patience, PodRecord, SigningRequestRecord, TokenReview,
+    is_object_name,
 };
 pub use base64url::Base64Error;
 pub use cluster::{Binding, Cluster, LocalProof, Lookup, Proof, ReviewProof, TrustedKeys};
 pub use error::{Asked, EvidenceError, TokenError, TokenPart};
 pub use json::JsonError;
+pub use key_source::{KeyPublisher, KeySource, KeysStatus, Rehearsal, Rhythm};
 pub use keys::{
     KeyDescription, KeyError, KeyPlace, KeyProblem, KeySet, MAX_KEY_FILE_BYTES, MAX_KEYS,
     SkippedKey,

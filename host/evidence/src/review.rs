@@ -13,7 +13,7 @@ use crate::peer_text::PeerText;
 use crate::token::Names;
 
 /// Prefix of the user name of every service account.
-const USERNAME: &str = "system:serviceaccount:";
+pub(crate) const USERNAME: &str = "system:serviceaccount:";
 
 /// Who the API server says a token is for.
 pub(crate) fn names(review: &TokenReview, audiences: &[String]) -> Result<Names, TokenError> {
@@ -36,14 +36,7 @@ pub(crate) fn names(review: &TokenReview, audiences: &[String]) -> Result<Names,
     let malformed = || TokenError::UsernameMalformed {
         username: PeerText::new(&review.username),
     };
-    let (namespace, name) = review
-        .username
-        .strip_prefix(USERNAME)
-        .and_then(|account| account.split_once(':'))
-        .filter(|(namespace, name)| {
-            !namespace.is_empty() && !name.is_empty() && !name.contains(':')
-        })
-        .ok_or_else(malformed)?;
+    let (namespace, name) = service_account(&review.username).ok_or_else(malformed)?;
     Ok(Names {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
@@ -51,6 +44,16 @@ pub(crate) fn names(review: &TokenReview, audiences: &[String]) -> Result<Names,
         pod: reviewed_pod(review)?,
         node: reviewed_node(review)?,
     })
+}
+
+/// Namespace and name of the service account that is called `username`.
+pub(crate) fn service_account(username: &str) -> Option<(&str, &str)> {
+    username
+        .strip_prefix(USERNAME)
+        .and_then(|account| account.split_once(':'))
+        .filter(|(namespace, name)| {
+            !namespace.is_empty() && !name.is_empty() && !name.contains(':')
+        })
 }
 
 /// Holds what the token says against what the API server made of it.

@@ -10,10 +10,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::api::{ApiError, KeysStatus, Patience};
+use crate::api::{ApiError, Patience};
 use crate::binding::Unbound;
 use crate::cluster::{Binding, Cluster, Proof, TrustedKeys, Unsigned};
 use crate::error::{Asked, EvidenceError, TokenError};
+use crate::key_source::KeysStatus;
 use crate::keys::KeySet;
 use crate::payload::Payload;
 use crate::peer_text::PeerText;

@@ -32,7 +32,8 @@
 //!   no one but the one the operator named. A kubeconfig that asks for a proxy,
 //!   for plain http or for `insecure-skip-tls-verify` is refused.
 //! - **Bounded.** Of an answer at most [`MAX_ANSWER_BYTES`] are read. A request
-//!   ends with the caller's patience, a fetch of keys after 10 s.
+//!   ends with the caller's patience, a fetch of keys after 10 s, and whoever
+//!   has keys that are due waits 5 s for it at most.
 //! - **Asked once.** Nothing is tried again, but for one second try with
 //!   credentials read anew after an API server answered 401.
 //! - **Quiet.** A token stands in no error, no log and no `Debug`. From an
@@ -42,8 +43,8 @@
 //!
 //! # Threads
 //!
-//! Callers block. The requests run on two threads of this room's own, started
-//! at the first one, so a caller may be any thread: a plain one, or one that
+//! Callers block. The requests, and the fetches of keys that nobody asked for,
+//! run on two threads of this room's own, started at the first one, so a caller may be any thread: a plain one, or one that
 //! belongs to another async runtime (which it then holds up).
 
 mod access;
@@ -54,6 +55,7 @@ mod file;
 mod location;
 mod name;
 mod objects;
+mod origin;
 mod published;
 mod shared;
 #[cfg(test)]

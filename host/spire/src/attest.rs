@@ -383,7 +383,7 @@ fn client_address(request: &Request<Streaming<AttestRequest>>) -> Option<String>
 /// The reasons that SPIRE's own attestors answer with PermissionDenied, and
 /// their like, at which an agent that starts gives up; what else a peer did wrong is
 /// InvalidArgument.
-const FINAL: [&str; 20] = [
+const FINAL: [&str; 22] = [
     "agent_already_attested",
     "chain_untrusted",
     "client_address_mismatch",
@@ -397,6 +397,8 @@ const FINAL: [&str; 20] = [
     "request_mismatch",
     "request_signer",
     "requester_elsewhere",
+    "requester_node_unproven",
+    "requester_pod_mismatch",
     "response_kind",
     "service_account_not_allowed",
     "svid_foreign",

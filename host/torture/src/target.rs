@@ -10,7 +10,7 @@ use crate::chains::{Answer, ChainGround};
 use crate::component::answering;
 use crate::components::EndedBy;
 use crate::error::TortureError;
-use crate::tokens::TokenGround;
+use crate::tokens::{Followed, TokenGround};
 use nameplate_attestor::config::{AttestorConfig, Config, NamingConfig, TrustConfig};
 use nameplate_attestor::evidence::certificates::CertificateError;
 use nameplate_attestor::{
@@ -70,6 +70,16 @@ impl Subject {
 pub(crate) enum Ground {
     Tokens(TokenGround),
     Chains(ChainGround),
+}
+
+impl Ground {
+    /// The cluster with its keys followed, where they are.
+    pub(crate) fn followed(&self) -> Option<Followed> {
+        match self {
+            Self::Tokens(ground) => ground.followed(),
+            Self::Chains(_) => None,
+        }
+    }
 }
 
 /// Evidence, and what is sent when it is challenged.
@@ -223,6 +233,13 @@ impl Target {
     /// An attestor as the operator's, that names by `naming`.
     pub(crate) fn attestor(&self, naming: Naming) -> Attestor {
         let generation = Generation::new(self.subject.namespace.clone(), self.verifier(), naming);
+        Attestor::new(generation.of(self.subject.method))
+    }
+
+    /// The same, for a cluster whose keys are followed.
+    pub(crate) fn attestor_of(&self, followed: &Followed, naming: Naming) -> Attestor {
+        let verifier: Verifier = TokenVerifier::new([followed.cluster.clone()]).into();
+        let generation = Generation::new(self.subject.namespace.clone(), verifier, naming);
         Attestor::new(generation.of(self.subject.method))
     }
 

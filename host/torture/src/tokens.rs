@@ -5,16 +5,20 @@
 //! the keys are not the operator's.
 
 mod claims;
+mod followed;
 mod header;
 mod payload;
 mod reviews;
+
+pub(crate) use followed::{Followed, expected as expected_of_withdrawn};
 
 use crate::attack::Expected;
 use crate::cluster::{Keys, KnownTokens, Said, Signer};
 use crate::cluster::{NODE, NODE_UID, OWN_AUDIENCE, POD_UID};
 use crate::error::TortureError;
 use nameplate_evidence::{
-    Binding, Cluster, KeySet, LocalProof, Lookup, Proof, ReviewProof, TokenReview, TrustedKeys,
+    Binding, Cluster, KeySet, KeySource, LocalProof, Lookup, Proof, ReviewProof, TokenReview,
+    TrustedKeys,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -36,6 +40,8 @@ pub(crate) struct TokenGround {
     /// What the operator believes of it, but for the keys.
     pub(crate) cluster: Cluster,
     keys: Keys,
+    /// What the operator follows the cluster's keys by, where they are followed.
+    source: Option<Arc<dyn KeySource>>,
     api: Arc<KnownTokens>,
     namespace: String,
     account: String,
@@ -80,6 +86,7 @@ impl TokenGround {
             },
             namespace: namespace.to_owned(),
             account: account.to_owned(),
+            source: source(&cluster.proof),
             keys,
             api,
             now,
@@ -228,6 +235,14 @@ impl TokenGround {
             Some(_) => Expected::by(reason),
             None => Expected::by("token_not_authenticated"),
         }
+    }
+}
+
+/// What the keys are followed by, where they are followed.
+fn source(proof: &Proof) -> Option<Arc<dyn KeySource>> {
+    match &proof.local()?.keys {
+        TrustedKeys::Followed(source) => Some(Arc::clone(source)),
+        TrustedKeys::Fixed(_) => None,
     }
 }
 

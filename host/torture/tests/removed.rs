@@ -278,6 +278,36 @@ fn what_a_token_is_bound_to_is_looked_at_in_every_mode() {
     }
 }
 
+/// Keys that are followed at a URL that nobody ever asks.
+#[test]
+fn keys_that_serve_while_they_are_fetched_let_a_withdrawn_one_in() {
+    let followed = |more: &str| {
+        let text = format!(
+            "trust_domain = \"example.org\"\n[attestors.k8s_psat]\n\
+             limits = {{ deadline = \"1s\" }}\n\
+             envelope = {{ leading = [\"{{cluster}}\"], reserved = [\"server\"] }}\n\
+             [attestors.k8s_psat.clusters.production]\n\
+             service_account_allow_list = [\"spire:spire-agent\"]\n\
+             verification = \"local\"\nissuer = \"https://issuer.example\"\n\
+             jwks_url = \"https://keys.invalid/jwks\"\njwks_ca_file = \"ca.pem\"\n{more}\n"
+        );
+        attacked(&text, "withdrawn")
+    };
+    let held = followed("");
+    assert_eq!((held.rows.len(), at_large(&held)), (1, names([])));
+    let stopped: Vec<_> = held.of(Verdict::Stopped).collect();
+    assert_eq!(
+        stopped.first().and_then(|row| row.stopped_by.as_deref()),
+        Some("signature_invalid")
+    );
+    let report = followed("jwks_serve_while_refreshing = true");
+    assert_eq!(
+        at_large(&report),
+        names(["a token of a key that was withdrawn in a quiet spell"])
+    );
+    assert!(report.holds() && !report.holds_strictly());
+}
+
 /// `k8s`, with and without a cluster that is asked about its nodes.
 #[test]
 fn what_the_cluster_is_not_asked_of_nodes_is_said() {
@@ -305,13 +335,31 @@ fn what_the_cluster_is_not_asked_of_nodes_is_said() {
         "a request from a node that was replaced since",
         "the request of another certificate",
     ];
-    let mut everything = names(requests);
+    // Of these nobody knows on which node the requester is.
+    let requesters = [
+        "a request by a pod that is on another node",
+        "a request by a pod that was replaced",
+        "a request by a pod of another account",
+        "a request by a pod that is gone",
+        "a request by a pod on no node",
+        "a request by a token that is bound to nothing",
+        "a request by a bootstrap token",
+        "a request by an administrator",
+        "a request by a user called after the node, of no node's group",
+    ];
+    let mut unread = names(requests);
+    unread.extend(names(requesters));
+    let mut everything = unread.clone();
     everything.extend(names(["a node that is gone", "a node without a UID"]));
     let asked = "kube_config_file = \"kubeconfig.yaml\"\n";
     for (keys, attacks) in [
         (asked.to_owned(), names([])),
-        (format!("{asked}verify_request = false\n"), names(requests)),
-        (String::new(), everything),
+        (
+            format!("{asked}allow_requester_without_node = true\n"),
+            names(requesters),
+        ),
+        (format!("{asked}verify_request = false\n"), unread),
+        ("verify_request = false\n".to_owned(), everything),
     ] {
         let report = nodes(&keys);
         assert_eq!(at_large(&report), attacks, "{keys}");

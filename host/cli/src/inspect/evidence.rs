@@ -234,7 +234,7 @@ fn not_made(config: &Path, name: &str) -> Result<Vec<String>, Failure> {
         }
         let lookup = verifier.node.as_ref().and_then(|rule| rule.lookup.as_ref());
         if let Some(lookup) = lookup {
-            if lookup.signer.is_some() {
+            if lookup.request.is_some() {
                 waiting.push("the CertificateSigningRequest, which the API server has".to_owned());
             }
             waiting.push("the node, which the API server knows".to_owned());
