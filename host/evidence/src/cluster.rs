@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::allowed::AllowedServiceAccount;
 use crate::api::{ApiError, ClusterApi, Patience};
 use crate::error::TokenError;
 use crate::key_source::KeySource;
 use crate::keys::KeySet;
 use crate::token::{CompactToken, Header, SignedClaims};
-use crate::verifier::{AllowedServiceAccount, ClusterTrust};
+use crate::verifier::ClusterTrust;
 
 /// What the operator believes of one cluster, and on which conditions.
 #[derive(Debug, Clone)]
