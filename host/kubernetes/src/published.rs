@@ -58,7 +58,7 @@ struct Following {
 /// Whom the keys are had from.
 #[derive(Debug)]
 enum Origin {
-    Fetched(Fetcher),
+    Fetched(Box<Fetcher>),
     Rehearsed(Arc<dyn KeyPublisher>),
 }
 
@@ -99,7 +99,7 @@ impl PublishedKeys {
     }
 
     fn following(published: &Published, clock: Clock) -> Result<Following, ApiError> {
-        let origin = Origin::Fetched(Fetcher::new(published)?);
+        let origin = Origin::Fetched(Box::new(Fetcher::new(published)?));
         Ok(Following::new(published.rhythm, origin, clock))
     }
 
