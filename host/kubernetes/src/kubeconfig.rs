@@ -129,13 +129,13 @@ fn current(documents: &[Document]) -> Result<Current, ApiError> {
         ));
     };
     let Some(context) = find(documents, "contexts", "context", &name.value)? else {
-        return Err(name.refuse("names a context that there is not"));
+        return Err(name.names_none("context"));
     };
     let Some(cluster_name) = context.text("cluster")? else {
         return Err(context.lacks("cluster"));
     };
     let Some(cluster) = find(documents, "clusters", "cluster", &cluster_name.value)? else {
-        return Err(cluster_name.refuse("names a cluster that there is not"));
+        return Err(cluster_name.names_none("cluster"));
     };
     let user = match context.text("user")? {
         Some(user) => find(documents, "users", "user", &user.value)?,

@@ -44,10 +44,10 @@ fn at(seconds: u64) -> SystemTime {
 }
 
 fn what(error: &ApiError) -> &str {
-    match error {
-        ApiError::NotConfigured { what } => what,
-        other => panic!("{other:?}"),
-    }
+    let ApiError::NotConfigured { what } = error else {
+        panic!("{error:?}");
+    };
+    what
 }
 
 async fn token(plugin: &Arc<Plugin>, now: u64, refused: Option<u64>) -> String {

@@ -210,13 +210,19 @@ impl Entry {
 
     /// A member that says yes.
     pub(crate) fn flag(&self, name: &'static str) -> Result<Option<Text>, ApiError> {
+        let neither = "is neither true nor false";
+        if let Some(member) = self.get(name)?
+            && !matches!(member.node.value, Value::Text(_))
+        {
+            return Err(self.wrong(name, member.line, neither));
+        }
         let Some(text) = self.text(name)? else {
             return Ok(None);
         };
         match text.value.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" | "y" => Ok(Some(text)),
             "false" | "no" | "off" | "n" => Ok(None),
-            _ => Err(text.refuse("is neither true nor false")),
+            _ => Err(text.refuse(neither)),
         }
     }
 
@@ -231,6 +237,12 @@ impl Text {
     /// An error: what is wrong with it, which must not repeat it.
     pub(crate) fn refuse(&self, what: &str) -> ApiError {
         self.entry.wrong(self.member, self.line, what)
+    }
+
+    /// An error: a name, which is no secret, of what there is not.
+    pub(super) fn names_none(&self, kind: &str) -> ApiError {
+        let name = words::clean(&self.value, "");
+        self.refuse(&format!("names `{name}`, and there is no such {kind}"))
     }
 
     /// It as a path, which goes from where the file is.

@@ -292,6 +292,10 @@ fn a_cluster_that_cannot_be_asked_is_named_with_its_line() {
             of(11, "insecure-skip-tls-verify", "gives protection up"),
         ),
         (
+            format!("{CA}\n    insecure-skip-tls-verify: [true]"),
+            of(11, "insecure-skip-tls-verify", "is neither true nor false"),
+        ),
+        (
             format!("{CA}\n    insecure-skip-tls-verify: perhaps"),
             of(11, "insecure-skip-tls-verify", "is neither true nor false"),
         ),
@@ -330,7 +334,10 @@ fn a_context_that_is_not_whole_is_named_with_its_line() {
         (
             "current-context: c",
             "current-context: d",
-            line(3, "`current-context` names a context that there is not"),
+            line(
+                3,
+                "`current-context` names `d`, and there is no such context",
+            ),
         ),
         (
             "current-context: c",
@@ -343,7 +350,7 @@ fn a_context_that_is_not_whole_is_named_with_its_line() {
             "cluster: d, ",
             line(
                 5,
-                "`cluster` of context `c` names a cluster that there is not",
+                "`cluster` of context `c` names `d`, and there is no such cluster",
             ),
         ),
         (
