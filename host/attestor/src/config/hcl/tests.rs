@@ -119,7 +119,10 @@ fn a_map_of_many_keeps_its_places() {
     let shown = |pointer| text.get(node.at_pointer(pointer).unwrap()).unwrap();
     assert_eq!(shown("/clusters/B/x"), r#""x": 2"#);
     assert_eq!(shown("/clusters/B"), r#""B": [{"x": 2}]"#);
-    assert_eq!(shown("/clusters"), &text[1..text.len() - 1]);
+    let inside = text
+        .strip_prefix('{')
+        .and_then(|text| text.strip_suffix('}'));
+    assert_eq!(Some(shown("/clusters")), inside);
 }
 
 #[test]
