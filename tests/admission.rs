@@ -67,6 +67,7 @@ fn envelope() -> impl Strategy<Value = Envelope> {
             max_selector_bytes: selector,
             max_selectors: selectors,
             reserved,
+            ..Envelope::default()
         })
 }
 
@@ -192,7 +193,7 @@ const CONFIG: &str = r#"
 trust_domain = "example.org"
 [attestors.k8s_sat]
 policy = { source = "builtin:template", digest = "sha256:00", settings = { path = ["{cluster}"] } }
-envelope = { leading = ["{cluster}"], max_id_bytes = 200, reserved = ["admin"] }
+envelope = { leading = ["{cluster}"], max_id_bytes = 200, reserved = ["admin"], selectors = ["cluster:{cluster}", "agent_*"], false_facts = "admit" }
 limits = { fuel = 1_000, deadline = "250ms", memory_bytes = "8 MiB" }
 [attestors.k8s_sat.clusters.production]
 service_account_key_file = "absent.pem"

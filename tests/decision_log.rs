@@ -234,6 +234,51 @@ fn a_log_that_was_forged_with_its_chain_does_not_come_out_the_same() {
     }
 }
 
+/// A host that could not refuse false facts admitted them, and its log says
+/// nothing of them: what it decided comes out the same again. What this one
+/// refuses is in the log as refused, and comes out so.
+#[test]
+fn a_false_fact_is_judged_as_it_was_when_it_was_recorded() {
+    let staging = Issuer::ec();
+    let dir = TempDir::new().unwrap();
+    let bytes = guest::answering(&["a"], &["cluster:production"]);
+    let mut replayer = replayer();
+    replayer.know(Cow::Owned(bytes.clone()));
+    let decided = |directory: &str, envelope: Envelope| {
+        let directory = dir.path().join(directory);
+        let log = DecisionLog::open(options(&directory)).unwrap();
+        let source = PolicySource::Bytes(bytes.clone().into());
+        let attestor = Attestor::new(generation(&staging, source, envelope).recorded_in(log));
+        let attempt = Attempt::at(at(NOW));
+        let attested = attestor.attest(&evidence(&staging, "staging"), &attempt);
+        drop(attestor);
+        let reason = attested.err().map(|error| error.reason());
+        (reason, recorded(&directory).remove(0))
+    };
+    let (reason, refused) = decided("refused", Envelope::default());
+    assert_eq!(reason, Some("selector_false_fact"));
+    assert_eq!(refused.decision.reason.as_deref(), reason);
+    assert_eq!(replayer.replay(&refused), Replayed::Same);
+    let (reason, admitted) = decided("admitted", Envelope::of_the_standard());
+    assert_eq!(reason, None);
+    assert_eq!(replayer.replay(&admitted), Replayed::Same);
+
+    // As the host before wrote it.
+    let without = |recorded: &Recorded| {
+        let mut old = recorded.clone();
+        let mut naming = (**old.naming.as_ref().unwrap()).clone();
+        let fields = naming.envelope.as_object_mut().unwrap();
+        assert!(fields.remove("false_facts").is_some());
+        old.naming = Some(naming.into());
+        old
+    };
+    assert_eq!(replayer.replay(&without(&admitted)), Replayed::Same);
+    let Replayed::Diverged(divergence) = replayer.replay(&without(&refused)) else {
+        panic!("an older host refused no false fact");
+    };
+    assert_eq!(divergence.replayed.reason, None);
+}
+
 #[test]
 fn a_divergence_that_left_out_facts_may_explain_is_told_apart() {
     let staging = Issuer::ec();

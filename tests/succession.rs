@@ -693,6 +693,43 @@ fn what_cannot_be_used_is_in_the_status() {
     }
 }
 
+/// A state directory of a host that could not refuse false facts says nothing of
+/// them. What it kept serves on, and says no false fact; where the operator admits
+/// them it is judged as it was decided then, so that no gate takes what everybody
+/// had for new.
+#[test]
+fn what_was_kept_before_false_facts_were_refused_is_judged_as_configured() {
+    let gate = "gate = { against = \"cases\" }";
+    let admit = "envelope = { false_facts = \"admit\" }";
+    let says = guest::answering(&["a"], &["cluster:production"]);
+    let files = Files::new(gate);
+    files.write("policy.wasm", &says);
+    cases(&files);
+    drop(files.open());
+    let kept = fs::read_to_string(files.state_file("generations.json")).unwrap();
+    assert!(!kept.contains("false_facts"), "as an older host kept it");
+
+    let attestors = files.open();
+    let refused = files.attest(&attestors).unwrap_err();
+    assert_eq!(refused.reason(), "selector_false_fact");
+    drop(attestors);
+
+    files.configure(r#"{ source = "policy.wasm" }"#, &format!("{gate}\n{admit}"));
+    let attestors = files.open();
+    assert_eq!(files.name(&attestors), "a");
+    assert_eq!(files.status().0.refused, None);
+    drop(attestors);
+
+    // What was admitted then is not, once the operator refuses it again.
+    files.configure(r#"{ source = "policy.wasm" }"#, gate);
+    files.write("policy.wasm", b"broken");
+    let problems = files.try_open().unwrap_err().to_string();
+    assert!(
+        problems.contains("its envelope or limits allow"),
+        "{problems}"
+    );
+}
+
 /// What could not be written is written once it can be.
 #[test]
 fn what_serves_is_kept_as_soon_as_there_is_room() {

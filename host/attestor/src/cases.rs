@@ -4,7 +4,7 @@
 //! A case states facts, or evidence that is minted when the case is run and
 //! goes through the real verifier first. Either way it states the whole way to
 //! an identity, so it is judged by what an attestation would give: derived,
-//! and admitted in an envelope that asks nothing beyond the SPIFFE-ID standard.
+//! and admitted in the default envelope.
 
 mod certificate;
 mod clock;
@@ -17,7 +17,7 @@ mod outcome;
 mod tests;
 mod token;
 
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, FalseFacts};
 use crate::namespace::Namespace;
 use crate::naming::NamingError;
 use nameplate_policy::{Facts, Limits, Manifest, Sandbox, Trial, TrialAnswer, Verdict};
@@ -99,6 +99,7 @@ impl Case {
         ReadyCase {
             case: self,
             facts: self.facts(),
+            false_facts: FalseFacts::Refuse,
         }
     }
 
@@ -127,9 +128,20 @@ impl Case {
 pub struct ReadyCase<'c> {
     case: &'c Case,
     facts: Result<Cow<'c, Facts>, CaseRun>,
+    false_facts: FalseFacts,
 }
 
 impl ReadyCase<'_> {
+    /// The case, for a policy that an operator lets say facts that were not
+    /// proven, or does not.
+    #[must_use]
+    pub fn with_false_facts(self, false_facts: FalseFacts) -> Self {
+        Self {
+            false_facts,
+            ..self
+        }
+    }
+
     /// The case.
     pub fn case(&self) -> &Case {
         self.case
@@ -156,13 +168,20 @@ impl ReadyCase<'_> {
         self.case.shortfall(&run).is_none()
     }
 
+    fn envelope(&self) -> Envelope {
+        Envelope {
+            false_facts: self.false_facts,
+            ..Envelope::default()
+        }
+    }
+
     fn judged(&self, ask: impl FnOnce(&Facts) -> Option<TrialAnswer>) -> CaseRun {
         let facts = match &self.facts {
             Ok(facts) => facts,
             Err(ended) => return ended.clone(),
         };
         match ask(facts) {
-            Some(answer) => judge(&Envelope::default(), facts, answer),
+            Some(answer) => judge(&self.envelope(), facts, answer),
             None => CaseRun::ended(Outcome::inconstant(), "two runs gave different answers"),
         }
     }
@@ -240,6 +259,7 @@ pub(crate) fn prove(
     component: &[u8],
     manifest: &Manifest,
     limits: &Limits,
+    false_facts: FalseFacts,
 ) -> Result<(), NamingError> {
     let cases = embedded(manifest).map_err(NamingError::CasesMalformed)?;
     if cases.is_empty() {
@@ -259,7 +279,8 @@ pub(crate) fn prove(
     let failures: Vec<_> = cases
         .iter()
         .filter_map(|case| {
-            case.shortfall(&case.run(&trial))
+            let ready = case.ready().with_false_facts(false_facts);
+            case.shortfall(&ready.run(&trial))
                 .map(|shortfall| CaseFailure {
                     name: case.name.clone(),
                     shortfall,

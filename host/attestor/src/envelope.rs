@@ -3,10 +3,17 @@
 //! A derivation is a stranger's text. [`Envelope::admit`] is the only place
 //! where one becomes an identity, for every policy, version and caller.
 
+mod refusal;
+
+pub use refusal::AdmitError;
+pub(crate) use refusal::shown;
+
+use crate::fact_selectors::FactKey;
 use crate::identity::AgentIdentity;
 use crate::namespace::Namespace;
 use crate::placeholder::{Pattern, PatternError};
-use crate::spiffe_id::{MAX_ID_BYTES, PathSegment, SpiffeId, SpiffeIdError};
+use crate::selector_pattern::{SelectorPattern, breaks_a_line};
+use crate::spiffe_id::{MAX_ID_BYTES, PathSegment, SpiffeId};
 use nameplate_policy::{Derivation, Facts};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -18,7 +25,8 @@ const AGENT_PREFIX: [&str; 2] = ["spire", "agent"];
 /// Bounds on the identities of one attestor, or of one of its clusters.
 ///
 /// The rules of the SPIFFE-ID standard hold in every envelope; the fields
-/// here narrow them further.
+/// here narrow them further. The two last ones came later: what is at its
+/// default is not written, so that an envelope without them stays the same text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Envelope {
@@ -34,6 +42,31 @@ pub struct Envelope {
     pub max_selectors: usize,
     /// Path segments that no policy may use, compared without regard to case.
     pub reserved: Vec<String>,
+    /// Patterns of which every selector must match one. Without any, every
+    /// selector does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub selectors: Vec<SelectorPattern>,
+    /// What becomes of a selector that says a fact which was not proven.
+    #[serde(default, skip_serializing_if = "FalseFacts::is_refuse")]
+    pub false_facts: FalseFacts,
+}
+
+/// What becomes of a selector under a key of ours, such as `cluster`, that is
+/// not what the facts give this key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FalseFacts {
+    /// It is refused: a policy cannot say what was not proven.
+    #[default]
+    Refuse,
+    /// It is admitted, as every host did before it could refuse it.
+    Admit,
+}
+
+impl FalseFacts {
+    fn is_refuse(&self) -> bool {
+        *self == Self::Refuse
+    }
 }
 
 impl Default for Envelope {
@@ -44,11 +77,22 @@ impl Default for Envelope {
             max_selector_bytes: 255,
             max_selectors: 64,
             reserved: Vec::new(),
+            selectors: Vec::new(),
+            false_facts: FalseFacts::Refuse,
         }
     }
 }
 
 impl Envelope {
+    /// The envelope that asks nothing beyond the SPIFFE-ID standard and SPIRE's
+    /// tables: a policy may even say facts that were not proven.
+    pub fn of_the_standard() -> Self {
+        Self {
+            false_facts: FalseFacts::Admit,
+            ..Self::default()
+        }
+    }
+
     /// Turns a policy's answer into an identity, or refuses it.
     ///
     /// The trust domain, the `/spire/agent/<attestor>/` prefix and the type of
@@ -66,7 +110,7 @@ impl Envelope {
         self.check_leading(&path, facts)?;
         self.check_reserved(&path)?;
         let spiffe_id = self.spiffe_id(namespace, &path)?;
-        self.check_selectors(&derivation.selectors)?;
+        self.check_selectors(&derivation.selectors, facts)?;
         Ok(AgentIdentity::admitted(
             spiffe_id,
             namespace.attestor.clone(),
@@ -87,6 +131,40 @@ impl Envelope {
             && self.max_id_bytes <= other.max_id_bytes
             && self.max_selector_bytes <= other.max_selector_bytes
             && self.max_selectors <= other.max_selectors
+            && (self.false_facts == FalseFacts::Refuse || other.false_facts == FalseFacts::Admit)
+            && self.selectors_are_within(other)
+    }
+
+    fn selectors_are_within(&self, other: &Self) -> bool {
+        let mut bounds = other.selectors.iter();
+        if other.selectors.is_empty() || bounds.any(SelectorPattern::is_anything) {
+            return true;
+        }
+        let mut own = self.selectors.iter();
+        !self.selectors.is_empty() && own.all(|pattern| other.selectors.contains(pattern))
+    }
+
+    /// As a record of a decision has it: whether false facts are refused is
+    /// written in any case, for a record without it is an older host's.
+    pub(crate) fn to_record(&self) -> serde_json::Value {
+        let mut record = serde_json::to_value(self).unwrap_or_default();
+        if let Some(fields) = record.as_object_mut() {
+            let said = serde_json::to_value(self.false_facts).unwrap_or_default();
+            fields.insert(FALSE_FACTS.to_owned(), said);
+        }
+        record
+    }
+
+    /// Out of the record of a decision, as the host decided that made it.
+    ///
+    /// # Errors
+    /// Where it is no envelope, or has a bound that this host does not know.
+    pub(crate) fn of_record(record: &serde_json::Value) -> Result<Self, serde_json::Error> {
+        let mut envelope: Self = serde_json::from_value(record.clone())?;
+        if record.get(FALSE_FACTS).is_none() {
+            envelope.false_facts = FalseFacts::Admit;
+        }
+        Ok(envelope)
     }
 
     fn check_leading(&self, path: &[PathSegment], facts: &Facts) -> Result<(), AdmitError> {
@@ -142,7 +220,7 @@ impl Envelope {
         Ok(id)
     }
 
-    fn check_selectors(&self, selectors: &[String]) -> Result<(), AdmitError> {
+    fn check_selectors(&self, selectors: &[String], facts: &Facts) -> Result<(), AdmitError> {
         if selectors.len() > self.max_selectors {
             return Err(AdmitError::TooManySelectors {
                 count: selectors.len(),
@@ -163,6 +241,8 @@ impl Envelope {
             if value.chars().any(breaks_a_line) {
                 return Err(AdmitError::SelectorControl { index });
             }
+            self.check_fact(index, value, facts)?;
+            self.check_pattern(index, value, facts)?;
             // At most `max_selectors` values: comparing all pairs beats a set.
             if selectors.iter().take(index).any(|other| other == value) {
                 return Err(AdmitError::DuplicateSelector {
@@ -172,13 +252,38 @@ impl Envelope {
         }
         Ok(())
     }
+
+    /// A selector under a key of ours says what was proven, or nothing at all.
+    fn check_fact(&self, index: usize, selector: &str, facts: &Facts) -> Result<(), AdmitError> {
+        let claim = match self.false_facts {
+            FalseFacts::Refuse => FactKey::of(selector),
+            FalseFacts::Admit => None,
+        };
+        match claim {
+            Some((key, value)) if !key.proves(value, facts) => Err(AdmitError::SelectorFalseFact {
+                index,
+                key: key.name(),
+                selector: shown(selector),
+                proven: key.proven(facts),
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn check_pattern(&self, index: usize, selector: &str, facts: &Facts) -> Result<(), AdmitError> {
+        let mut patterns = self.selectors.iter();
+        if self.selectors.is_empty() || patterns.any(|one| one.matches(selector, facts)) {
+            return Ok(());
+        }
+        Err(AdmitError::SelectorPattern {
+            index,
+            selector: shown(selector),
+        })
+    }
 }
 
-/// Control characters, and the two separators that some readers take for a
-/// line end. A selector goes into logs, tables and registration entries.
-fn breaks_a_line(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
-}
+/// The field that says in a record whether false facts were refused.
+const FALSE_FACTS: &str = "false_facts";
 
 fn path_segments(path: Vec<String>) -> Result<Vec<PathSegment>, AdmitError> {
     if path.is_empty() {
@@ -199,15 +304,6 @@ fn path_segments(path: Vec<String>) -> Result<Vec<PathSegment>, AdmitError> {
             })
         })
         .collect()
-}
-
-/// Foreign text for an error: escaped, and cut where it is long.
-fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
-    if text.chars().nth(64).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 /// A segment that a path must begin with: text with `{placeholders}`.
@@ -240,111 +336,6 @@ impl FromStr for Leading {
 impl fmt::Display for Leading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-/// Why a derivation is not admitted. A fault of the policy, or of the
-/// operator who put policy and envelope together; never of the peer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AdmitError {
-    /// No path segment at all.
-    #[error("the path has no segments")]
-    EmptyPath,
-    /// A segment that the SPIFFE-ID standard does not allow.
-    #[error("path segment {index}, `{segment}`, cannot stand in a SPIFFE ID")]
-    Segment {
-        /// Its position, from 0.
-        index: usize,
-        /// The segment, escaped.
-        segment: String,
-        /// The rule that it breaks.
-        #[source]
-        rule: SpiffeIdError,
-    },
-    /// The path does not begin as the envelope requires.
-    #[error("path segment {index} is `{found}`, the envelope requires `{required}`")]
-    Leading {
-        /// Its position, from 0.
-        index: usize,
-        /// What must stand there.
-        required: String,
-        /// What stands there; empty when the path ends before.
-        found: String,
-    },
-    /// The envelope names a fact that was not proven.
-    #[error("the envelope requires `{{{placeholder}}}`, which the evidence does not prove")]
-    LeadingFactAbsent {
-        /// The placeholder.
-        placeholder: &'static str,
-    },
-    /// A segment that the envelope reserves.
-    #[error("the envelope reserves the path segment `{segment}`")]
-    Reserved {
-        /// The segment.
-        segment: String,
-    },
-    /// The whole ID is too long.
-    #[error("the SPIFFE ID has {bytes} bytes, at most {limit} allowed")]
-    IdTooLong {
-        /// Its length.
-        bytes: usize,
-        /// Most bytes there may be.
-        limit: usize,
-    },
-    /// Too many selectors.
-    #[error("{count} selectors, at most {limit} allowed")]
-    TooManySelectors {
-        /// How many there are.
-        count: usize,
-        /// How many there may be.
-        limit: usize,
-    },
-    /// A selector without a value, which no registration entry could match.
-    #[error("selector {index} is empty")]
-    EmptySelector {
-        /// Its position, from 0.
-        index: usize,
-    },
-    /// A selector value that is too long.
-    #[error("selector {index} has {bytes} bytes, at most {limit} allowed")]
-    SelectorTooLong {
-        /// Its position, from 0.
-        index: usize,
-        /// Its length.
-        bytes: usize,
-        /// Most bytes there may be.
-        limit: usize,
-    },
-    /// A selector with a control character or line separator.
-    #[error("selector {index} contains a control character")]
-    SelectorControl {
-        /// Its position, from 0.
-        index: usize,
-    },
-    /// The same selector twice.
-    #[error("selector `{value}` stands there twice")]
-    DuplicateSelector {
-        /// The value.
-        value: String,
-    },
-}
-
-impl AdmitError {
-    /// Stable code for logs, metrics and cases.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::EmptyPath => "path_empty",
-            Self::Segment { .. } => "path_segment",
-            Self::Leading { .. } => "path_leading",
-            Self::LeadingFactAbsent { .. } => "path_leading_fact",
-            Self::Reserved { .. } => "path_reserved",
-            Self::IdTooLong { .. } => "id_length",
-            Self::TooManySelectors { .. } => "selector_count",
-            Self::EmptySelector { .. } => "selector_empty",
-            Self::SelectorTooLong { .. } => "selector_length",
-            Self::SelectorControl { .. } => "selector_control",
-            Self::DuplicateSelector { .. } => "selector_duplicate",
-        }
     }
 }
 

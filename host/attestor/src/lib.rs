@@ -91,6 +91,7 @@ mod collisions;
 mod envelope;
 mod error;
 mod fact;
+mod fact_selectors;
 mod first_use;
 mod generation;
 mod holders;
@@ -101,6 +102,7 @@ mod namings;
 mod placeholder;
 mod probation;
 mod record;
+mod selector_pattern;
 mod shadow;
 mod spiffe_id;
 mod step;
@@ -123,7 +125,7 @@ pub use attempt::Attempt;
 pub use attestor::{Attestation, Attestor};
 pub use attestors::{Attestors, Reload, WatchEvent};
 pub use collisions::{Collisions, HolderNotice, IdentityCollision};
-pub use envelope::{AdmitError, Envelope, Leading};
+pub use envelope::{AdmitError, Envelope, FalseFacts, Leading};
 pub use error::{AttestError, Failure, PeerMessage, chain};
 pub use fact::{FactPointer, NoSuchFact};
 pub use first_use::{KnownAgents, KnownAgentsError, MAX_USED_TOKENS, UsedTokenError};
@@ -135,8 +137,9 @@ pub use holders::{
 pub use identity::{AgentIdentity, Selector};
 pub use namespace::{AttestorName, AttestorNameError, Namespace};
 pub use naming::{Naming, NamingError, PolicyLabel};
-pub use placeholder::PatternError;
+pub use placeholder::{PatternError, UnknownPlaceholder};
 pub use probation::FaultRate;
+pub use selector_pattern::{SelectorPattern, SelectorPatternError};
 pub use shadow::{Difference, QUEUE as SHADOW_QUEUE, Shadow, ShadowStatus};
 pub use spiffe_id::{
     MAX_ID_BYTES, MAX_TRUST_DOMAIN_BYTES, PathSegment, SpiffeId, SpiffeIdError, TrustDomain,

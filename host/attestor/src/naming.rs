@@ -57,7 +57,8 @@ impl Naming {
         };
         let policy = Policy::load(sandbox, &pinned)?;
         if !matches!(request.source, PolicySource::Builtin(_)) {
-            cases::prove(sandbox, &component, policy.manifest(), policy.limits())?;
+            let (manifest, limits) = (policy.manifest(), policy.limits());
+            cases::prove(sandbox, &component, manifest, limits, envelope.false_facts)?;
         }
         let subject_keys = SubjectKeys::of_policy(policy.manifest(), &request.settings)
             .map_err(NamingError::SubjectKeysMalformed)?;

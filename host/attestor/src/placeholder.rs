@@ -1,4 +1,5 @@
-//! Text with `{placeholders}` for facts, as an operator writes it in an envelope.
+//! `{placeholders}` for facts, as an operator writes them in an envelope, and
+//! the segments of a path that are made of them.
 //!
 //! The names are those of the `template` policy. Only facts that can bound a
 //! namespace are here: each stands for one thing that the evidence proved.
@@ -21,7 +22,7 @@ enum Piece {
 
 /// A fact that an envelope can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Placeholder {
+pub(crate) enum Placeholder {
     Cluster,
     ClusterThumbprint,
     Namespace,
@@ -46,7 +47,18 @@ impl Placeholder {
         Self::NodeUid,
     ];
 
-    fn name(self) -> &'static str {
+    /// The placeholder that is written `{name}`.
+    pub(crate) fn find(name: &str) -> Result<Self, UnknownPlaceholder> {
+        Self::ALL
+            .into_iter()
+            .find(|fact| fact.name() == name)
+            .ok_or_else(|| UnknownPlaceholder {
+                name: name.to_owned(),
+                known: Self::ALL.map(Self::name).join(", "),
+            })
+    }
+
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Cluster => "cluster",
             Self::ClusterThumbprint => "cluster_thumbprint",
@@ -60,7 +72,8 @@ impl Placeholder {
         }
     }
 
-    fn of(self, facts: &Facts) -> Option<&str> {
+    /// The fact, where it is proven.
+    pub(crate) fn of(self, facts: &Facts) -> Option<&str> {
         let account = match &facts.subject {
             Subject::ServiceAccount(account) => Some(account),
             Subject::Certificate(_) => None,
@@ -113,14 +126,7 @@ impl FromStr for Pattern {
         while let Some((literal, after)) = rest.split_once('{') {
             push_text(&mut pieces, literal)?;
             let (name, after) = after.split_once('}').ok_or(PatternError::Unclosed)?;
-            let fact = Placeholder::ALL
-                .into_iter()
-                .find(|fact| fact.name() == name)
-                .ok_or_else(|| PatternError::Unknown {
-                    name: name.to_owned(),
-                    known: Placeholder::ALL.map(Placeholder::name).join(", "),
-                })?;
-            pieces.push(Piece::Fact(fact));
+            pieces.push(Piece::Fact(Placeholder::find(name)?));
             rest = after;
         }
         push_text(&mut pieces, rest)?;
@@ -164,17 +170,20 @@ pub enum PatternError {
     #[error("a `{{` is not closed")]
     Unclosed,
     /// A placeholder that an envelope does not know.
-    #[error("there is no placeholder `{{{}}}` here; there are {known}", name.escape_debug())]
-    Unknown {
-        /// Its name.
-        name: String,
-        /// The names there are.
-        known: String,
-    },
+    #[error(transparent)]
+    Unknown(#[from] UnknownPlaceholder),
     /// A character that no SPIFFE path segment may have.
     #[error("`{}` cannot stand in a SPIFFE path segment", character.escape_debug())]
     Character {
         /// The character.
         character: char,
     },
+}
+
+/// A placeholder that an envelope does not know.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no placeholder `{{{}}}` here; there are {known}", name.escape_debug())]
+pub struct UnknownPlaceholder {
+    name: String,
+    known: String,
 }

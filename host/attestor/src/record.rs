@@ -61,7 +61,7 @@ fn naming_record(generation: &Generation, attestor: &Arc<str>, naming: &Naming) 
         // Both were made from such values: neither can fail.
         settings: serde_json::from_str(policy.settings()).unwrap_or_default(),
         settings_digest: policy.settings_digest(),
-        envelope: serde_json::to_value(&naming.envelope).unwrap_or_default(),
+        envelope: naming.envelope.to_record(),
         limits: policy.limits().clone(),
         engine: policy.engine().clone(),
     }

@@ -70,7 +70,7 @@ trust_domain = "example.org"
 
 [attestors.k8s_sat]
 policy   = { source = "builtin:template", settings = { path = ["{pod.uid}"], depth = 2 } }
-envelope = { leading = ["{cluster}"], max_selectors = 8, reserved = ["admin"] }
+envelope = { leading = ["{cluster}"], max_selectors = 8, reserved = ["admin"], selectors = ["cluster:{cluster}", "zone:*"] }
 limits   = { fuel = 2_000_000, deadline = "250ms", memory_bytes = "8 MiB" }
 
 [attestors.k8s_sat.clusters.production]
@@ -87,7 +87,7 @@ service_account_allow_list = ["spire:spire-agent"]
 issuer   = "https://staging.example.org"
 audience = ["spire-server"]
 policy   = { source = "policies/mine.wasm", digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000" }
-envelope = { max_id_bytes = 200, leading = [] }
+envelope = { max_id_bytes = 200, leading = [], selectors = ["*"], false_facts = "refuse" }
 limits   = { fuel = 3_000_000 }
 
 [attestors.k8s_sat.clusters.bounded]
@@ -255,6 +255,9 @@ mod model {
                 leading: vec!["{cluster}".parse().unwrap()],
                 max_selectors: 8,
                 reserved: vec!["admin".to_owned()],
+                selectors: ["cluster:{cluster}", "zone:*"]
+                    .map(|pattern| pattern.parse().unwrap())
+                    .to_vec(),
                 ..Envelope::default()
             }
         );
@@ -325,6 +328,7 @@ mod model {
             Envelope {
                 leading: Vec::new(),
                 max_id_bytes: 200,
+                selectors: vec!["*".parse().unwrap()],
                 ..attestor.naming.envelope.clone()
             }
         );

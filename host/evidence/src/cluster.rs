@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::allowed::AllowedServiceAccount;
 use crate::api::{ApiError, ClusterApi, KeySource, Patience};
 use crate::error::TokenError;
 use crate::keys::KeySet;
 use crate::token::{CompactToken, Header, SignedClaims};
-use crate::verifier::{AllowedServiceAccount, ClusterTrust};
+use crate::verifier::ClusterTrust;
 
 /// What the operator believes of one cluster, and on which conditions.
 #[derive(Debug, Clone)]

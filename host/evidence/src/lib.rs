@@ -96,6 +96,7 @@
 //! anything a terminal acts on.
 
 mod algorithm;
+mod allowed;
 mod api;
 mod base64url;
 mod binding;
@@ -119,6 +120,7 @@ mod verified;
 mod verifier;
 
 pub use algorithm::SignatureAlgorithm;
+pub use allowed::{AllowedServiceAccount, MalformedServiceAccount};
 pub use api::{
     ApiError, ClusterApi, KeySource, KeysStatus, NodeRecord, Patience, PodRecord,
     SigningRequestRecord, TokenReview, is_object_name,
@@ -142,4 +144,4 @@ pub use subject::{
 pub use thumbprint::{ThumbprintError, thumbprint_of_pem};
 pub use token::MAX_TOKEN_BYTES;
 pub use verified::{Statement, VerifiedEvidence};
-pub use verifier::{AllowedServiceAccount, ClusterTrust, MalformedServiceAccount, TokenVerifier};
+pub use verifier::{ClusterTrust, TokenVerifier};

@@ -6,10 +6,9 @@
 //! [`TokenVerifier::verify`] has gone through it from top to bottom.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::allowed::AllowedServiceAccount;
 use crate::api::{ApiError, KeysStatus, Patience};
 use crate::binding::Unbound;
 use crate::cluster::{Binding, Cluster, Proof, TrustedKeys, Unsigned};
@@ -51,51 +50,6 @@ pub struct ClusterTrust {
     /// SHA-256 of the cluster's CA certificate, from
     /// [`thumbprint_of_pem`](crate::thumbprint_of_pem). Handed on as a fact.
     pub ca_thumbprint: Option<String>,
-}
-
-/// A service account on an allow list: `namespace:name`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct AllowedServiceAccount {
-    namespace: String,
-    name: String,
-}
-
-impl AllowedServiceAccount {
-    /// Compared as a pair, never as one joined string.
-    fn is(&self, namespace: &str, name: &str) -> bool {
-        self.namespace == namespace && self.name == name
-    }
-}
-
-/// Text that is not `namespace:name`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a service account in the form `namespace:name`")]
-pub struct MalformedServiceAccount(PeerText);
-
-impl FromStr for AllowedServiceAccount {
-    type Err = MalformedServiceAccount;
-
-    /// # Errors
-    /// Unless there is exactly one colon, with something on both sides.
-    fn from_str(text: &str) -> Result<Self, MalformedServiceAccount> {
-        match text.split_once(':') {
-            Some((namespace, name))
-                if !namespace.is_empty() && !name.is_empty() && !name.contains(':') =>
-            {
-                Ok(Self {
-                    namespace: namespace.to_owned(),
-                    name: name.to_owned(),
-                })
-            }
-            _ => Err(MalformedServiceAccount(PeerText::new(text))),
-        }
-    }
-}
-
-impl fmt::Display for AllowedServiceAccount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.namespace, self.name)
-    }
 }
 
 /// Verifies service account tokens of the clusters it was given.
@@ -323,42 +277,6 @@ impl From<Unbound> for Refusal {
         match unbound {
             Unbound::Token(error) => Self::Token(error),
             Unbound::Api(asked, error) => Self::Api(asked, error),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::AllowedServiceAccount;
-
-    #[test]
-    fn a_service_account_is_a_pair() {
-        let account: AllowedServiceAccount = "spire:spire-agent".parse().unwrap();
-        assert_eq!(account.to_string(), "spire:spire-agent");
-        assert!(account.is("spire", "spire-agent"));
-        assert!(!account.is("spire", "spire-agent2"));
-        assert!(!account.is("spire:spire-agent", ""));
-        assert!(!account.is("", "spire:spire-agent"));
-    }
-
-    #[test]
-    fn a_pair_has_one_colon_and_two_names() {
-        for bad in [
-            "",
-            ":",
-            "spire",
-            "spire:",
-            ":agent",
-            "a:b:c",
-            "a::b",
-            "system:serviceaccount:a:b",
-        ] {
-            assert_eq!(
-                bad.parse::<AllowedServiceAccount>()
-                    .unwrap_err()
-                    .to_string(),
-                format!("`{bad}` is not a service account in the form `namespace:name`")
-            );
         }
     }
 }

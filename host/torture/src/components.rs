@@ -10,6 +10,7 @@ mod answers;
 mod contract;
 mod limits;
 mod sections;
+mod selectors;
 
 use crate::attack::{Expected, Group};
 use crate::component::AssemblyError;
@@ -88,6 +89,8 @@ pub(crate) struct Made<'a> {
     /// A path that the envelope admits for the same peer of another cluster;
     /// none where there are not several clusters.
     pub(crate) elsewhere: Option<&'a [String]>,
+    /// The cluster that the twin of a peer is of, where it is of one.
+    pub(crate) cluster: Option<&'a str>,
     /// Turns of the loop of [`burning`] that this machine makes in a second.
     pub(crate) turns_per_second: u64,
 }

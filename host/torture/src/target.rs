@@ -2,6 +2,7 @@
 //! with throw-away keys in the place of its own.
 
 mod bounds;
+mod claims;
 mod facts;
 
 use crate::attack::Outcome;
@@ -298,22 +299,22 @@ impl Target {
 
     /// Why an identity is not one that this target may give for `evidence`.
     fn outside(&self, evidence: &Evidence, identity: &AgentIdentity) -> Option<String> {
-        let leading = if self.subject.naming.envelope.leading.is_empty() {
-            Vec::new()
-        } else {
-            // What the evidence proves is established anew: the attestation
-            // that is judged here does not say it.
-            match facts::of(self, evidence, &self.attempt(evidence)) {
-                Ok(facts) => match bounds::leading(&self.subject.naming.envelope, &facts) {
-                    Some(leading) => leading,
-                    None => {
-                        return Some("a fact that its path begins with is not proven".to_owned());
-                    }
-                },
-                Err(error) => return Some(format!("its evidence proves nothing: {error}")),
-            }
+        let envelope = &self.subject.naming.envelope;
+        let selects = identity.selectors().len() > 0 && claims::are_bounded(envelope);
+        if envelope.leading.is_empty() && !selects {
+            return bounds::outside(&self.subject, &[], identity);
+        }
+        // What the evidence proves is established anew: the attestation that is
+        // judged here does not say it.
+        let facts = match facts::of(self, evidence, &self.attempt(evidence)) {
+            Ok(facts) => facts,
+            Err(error) => return Some(format!("its evidence proves nothing: {error}")),
+        };
+        let Some(leading) = bounds::leading(envelope, &facts) else {
+            return Some("a fact that its path begins with is not proven".to_owned());
         };
         bounds::outside(&self.subject, &leading, identity)
+            .or_else(|| claims::outside(envelope, identity, &facts))
     }
 
     /// A path that the envelope admits, and the bytes of its whole ID.

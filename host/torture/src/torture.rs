@@ -496,6 +496,7 @@ impl Torture {
             path: &path,
             id_bytes,
             elsewhere: elsewhere.as_deref(),
+            cluster: facts.cluster(),
             turns_per_second,
         };
         let mut attacks = Vec::new();

@@ -182,6 +182,34 @@ fn each_bound_of_the_envelope_stops_an_attack_that_nothing_else_stops() {
             true,
         ),
         (
+            "leading = [\"{cluster}\"], reserved = [\"server\"], false_facts = \"admit\"",
+            names([
+                "answers another's `agent_node_ip`",
+                "answers another's `agent_node_label`",
+                "answers another's `agent_node_name`",
+                "answers another's `agent_node_uid`",
+                "answers another's `agent_ns`",
+                "answers another's `agent_pod_label`",
+                "answers another's `agent_pod_name`",
+                "answers another's `agent_pod_uid`",
+                "answers another's `agent_sa`",
+                "answers another's `ca_thumbprint`",
+                "answers another's `ca`",
+                "answers another's `cluster`",
+                "answers another's `san`",
+                "answers another's `serialnumber`",
+                "answers another's `subject`",
+            ]),
+            true,
+        ),
+        // Patterns stop what lies beside them; one that every selector is like,
+        // nothing.
+        (
+            "leading = [\"{cluster}\"], reserved = [\"server\"], selectors = [\"*\"]",
+            names(["answers a selector beside the patterns"]),
+            true,
+        ),
+        (
             "leading = [\"{cluster}\"], reserved = [\"server\"], max_id_bytes = 2048",
             names(["answers an ID of  bytes"]),
             false,
@@ -215,6 +243,31 @@ fn each_bound_of_the_envelope_stops_an_attack_that_nothing_else_stops() {
         // What is not asked for is said, and is no failure.
         assert_eq!(report.holds(), holds, "{envelope}");
         assert!(!report.holds_strictly(), "{envelope}");
+    }
+}
+
+/// The twin of the row for patterns: with them the attack is stopped, and what
+/// they allow is not.
+#[test]
+fn patterns_stop_what_lies_beside_them() {
+    let bounded = Written {
+        envelope: "leading = [\"{cluster}\"], reserved = [\"server\"], \
+                   selectors = [\"cluster:{cluster}\", \"agent_*\"]",
+        ..TOKENS
+    };
+    let report = attacked(&bounded.text(), "envelope");
+    assert_eq!(at_large(&report), names([]));
+    let reason = |attack: &str| {
+        let mut rows = report.rows.iter();
+        let row = rows.find(|row| row.attack == attack).unwrap();
+        row.stopped_by.clone()
+    };
+    for (attack, stopped) in [
+        ("answers a selector beside the patterns", "selector_pattern"),
+        ("answers another's `cluster`", "selector_false_fact"),
+        ("answers another's `san`", "selector_false_fact"),
+    ] {
+        assert_eq!(reason(attack).as_deref(), Some(stopped), "{attack}");
     }
 }
 

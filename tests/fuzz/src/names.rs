@@ -2,7 +2,8 @@
 
 use crate::fit_to_show;
 use nameplate_attestor::{
-    AttestorName, Envelope, Leading, MAX_ID_BYTES, PathSegment, SpiffeId, TrustDomain,
+    AttestorName, Envelope, Leading, MAX_ID_BYTES, PathSegment, SelectorPattern, SpiffeId,
+    TrustDomain,
 };
 use nameplate_evidence::{AllowedServiceAccount, Method};
 use nameplate_policy::{Derivation, Digest};
@@ -37,8 +38,17 @@ pub(crate) fn words(bytes: &[u8]) {
     reads_back::<AttestorName>(text);
     reads_back::<Leading>(text);
     reads_back::<AllowedServiceAccount>(text);
+    selector_pattern(text);
     reads_back::<Method>(text);
     reads_back::<Digest>(text);
+}
+
+/// Stars that stand together are one, so it is what was written that reads back.
+fn selector_pattern(text: &str) {
+    match text.parse::<SelectorPattern>() {
+        Ok(pattern) => assert_eq!(pattern.to_string().parse(), Ok(pattern)),
+        Err(error) => fit_to_show(&error),
+    }
 }
 
 fn reads_back<T>(text: &str)
@@ -73,6 +83,8 @@ pub(crate) fn admit(bytes: &[u8]) {
         max_selector_bytes: 16,
         max_selectors: 4,
         reserved: vec!["server".to_owned()],
+        selectors: vec!["c*:{cluster}".parse().unwrap()],
+        ..Envelope::default()
     };
     for envelope in [Envelope::default(), narrow] {
         let identity = match envelope.admit(&namespace, &facts, asked.clone()) {
@@ -101,6 +113,12 @@ pub(crate) fn admit(bytes: &[u8]) {
         for value in selectors {
             assert!((1..=envelope.max_selector_bytes).contains(&value.len()));
             assert!(!value.chars().any(char::is_control));
+            if let Some(cluster) = value.strip_prefix("cluster:") {
+                assert_eq!(cluster, "production");
+            }
+            if !envelope.selectors.is_empty() {
+                assert!(value.starts_with('c') && value.ends_with(":production"));
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ mod agent;
 mod attestor;
 mod certificates;
 mod cluster;
+mod compared;
 mod decision_log;
 mod envelope;
 mod limits;

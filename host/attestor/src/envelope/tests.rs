@@ -245,7 +245,7 @@ fn selectors_can_be_matched_and_logged() {
 /// Each field by itself makes an envelope narrower, and never wider.
 #[test]
 fn an_envelope_is_within_one_that_admits_no_less() {
-    let plain = Envelope::default;
+    let plain = Envelope::of_the_standard;
     let narrower = [
         Envelope {
             leading: vec!["{cluster}".parse().unwrap()],
@@ -265,6 +265,14 @@ fn an_envelope_is_within_one_that_admits_no_less() {
         },
         Envelope {
             reserved: vec!["admin".to_owned()],
+            ..plain()
+        },
+        Envelope {
+            selectors: vec!["a:*".parse().unwrap()],
+            ..plain()
+        },
+        Envelope {
+            false_facts: FalseFacts::Refuse,
             ..plain()
         },
     ];
@@ -288,4 +296,124 @@ fn an_envelope_is_within_one_that_admits_no_less() {
     };
     assert!(leading(&["a", "b"]).is_within(&leading(&["a"])));
     assert!(!leading(&["b", "a"]).is_within(&leading(&["a"])));
+}
+
+/// A policy of one cluster that says it is another's, and its like.
+#[test]
+fn a_false_fact_cannot_be_said() {
+    let envelope = Envelope::default();
+    for good in [
+        &["cluster:production", "agent_ns:spire"][..],
+        &["agent_sa:spire-agent", "agent_node_name:node-7"],
+        &["zone:eu-1a", "Cluster:staging", "cluster"],
+    ] {
+        assert!(admit(&envelope, &["a"], good).is_ok(), "{good:?}");
+    }
+    for (bad, why) in [
+        ("cluster:staging", "`cluster` is `production`"),
+        ("cluster:production ", "`cluster` is `production`"),
+        ("agent_ns:kube-system", "`agent_ns` is `spire`"),
+        ("agent_node_uid:1f2e", "it proves no `agent_node_uid`"),
+        ("san:role:admin", "it proves no `san`"),
+    ] {
+        assert_eq!(
+            refusal(&envelope, &["a"], &["zone:eu-1a", bad]),
+            format!(
+                "selector_false_fact: selector 1, `{bad}`, is not what the evidence proves: {why}"
+            )
+        );
+        // The operator's word brings the old rule back.
+        assert!(admit(&Envelope::of_the_standard(), &["a"], &[bad]).is_ok());
+    }
+}
+
+#[test]
+fn a_selector_matches_one_of_the_patterns() {
+    let envelope = |patterns: &[&str]| Envelope {
+        selectors: patterns.iter().map(|text| text.parse().unwrap()).collect(),
+        ..Envelope::of_the_standard()
+    };
+    let bounded = envelope(&["cluster:{cluster}", "zone:*", "pod:{pod_uid}"]);
+    assert!(admit(&bounded, &["a"], &["cluster:production", "zone:eu-1a"]).is_ok());
+    assert!(admit(&bounded, &["a"], &[]).is_ok());
+    for bad in ["cluster:staging", "rack:1", "pod:", "zone"] {
+        assert_eq!(
+            refusal(&bounded, &["a"], &["zone:x", bad]),
+            format!(
+                "selector_pattern: selector 1, `{bad}`, matches none of the envelope's `selectors`"
+            )
+        );
+        assert!(admit(&envelope(&["*"]), &["a"], &[bad]).is_ok());
+    }
+    // A pattern does not make a false fact true.
+    let wide = Envelope {
+        selectors: envelope(&["cluster:*"]).selectors,
+        ..Envelope::default()
+    };
+    assert!(admit(&wide, &["a"], &["cluster:production"]).is_ok());
+    assert!(refusal(&wide, &["a"], &["cluster:staging"]).starts_with("selector_false_fact: "));
+}
+
+#[test]
+fn patterns_are_within_those_that_they_are_some_of() {
+    let envelope = |patterns: &[&str]| Envelope {
+        selectors: patterns.iter().map(|text| text.parse().unwrap()).collect(),
+        ..Envelope::default()
+    };
+    for (narrow, wide) in [
+        (&["a:*"][..], &[][..]),
+        (&[], &["*"]),
+        (&["a:*"], &["b", "*"]),
+        (&["b", "a:*"], &["a:*", "b", "c"]),
+    ] {
+        assert!(envelope(narrow).is_within(&envelope(wide)), "{narrow:?}");
+    }
+    for (wide, narrow) in [
+        (&[][..], &["a:*"][..]),
+        (&["*"], &["a:*"]),
+        (&["a:*", "b"], &["a:*"]),
+        // It is, but nothing here says so.
+        (&["a:b"], &["a:*"]),
+    ] {
+        assert!(!envelope(wide).is_within(&envelope(narrow)), "{wide:?}");
+    }
+}
+
+/// What a host decided that could not refuse false facts is decided so again;
+/// a kept naming of its serves under the rule of today.
+#[test]
+fn a_record_without_the_rule_is_an_older_hosts() {
+    let plain = Envelope::default();
+    let old = serde_json::json!({
+        "leading": [],
+        "max_id_bytes": 255,
+        "max_selector_bytes": 255,
+        "max_selectors": 64,
+        "reserved": [],
+    });
+    // So an envelope at its defaults is the same text as before: the digest of
+    // a naming is made of it.
+    assert_eq!(serde_json::to_value(&plain).unwrap(), old);
+    assert_eq!(
+        serde_json::from_value::<Envelope>(old.clone()).unwrap(),
+        plain
+    );
+    assert_eq!(
+        Envelope::of_record(&old).unwrap(),
+        Envelope::of_the_standard()
+    );
+    for said in [
+        plain,
+        Envelope::of_the_standard(),
+        Envelope {
+            selectors: vec!["cluster:{cluster}".parse().unwrap()],
+            ..Envelope::default()
+        },
+    ] {
+        let record = said.to_record();
+        assert!(record.get("false_facts").is_some());
+        assert_eq!(Envelope::of_record(&record).unwrap(), said);
+        let kept = serde_json::to_value(&said).unwrap();
+        assert_eq!(serde_json::from_value::<Envelope>(kept).unwrap(), said);
+    }
 }

@@ -9,12 +9,21 @@ use nameplate_policy::Limits;
 
 /// The envelope and the limits of a naming. By default those of a server, and
 /// an envelope that asks nothing beyond the SPIFFE-ID standard.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// What the policy may answer.
     pub envelope: Envelope,
     /// What the answer may cost.
     pub limits: Limits,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            envelope: Envelope::of_the_standard(),
+            limits: Limits::default(),
+        }
+    }
 }
 
 /// A recorded envelope is broken, or of a version that this host does not know.
@@ -44,12 +53,11 @@ impl Bounds {
     /// # Errors
     /// [`EnvelopeUnreadable`].
     pub fn recorded(naming: &NamingRecord) -> Result<Self, EnvelopeUnreadable> {
-        let envelope = serde_json::from_value(naming.envelope.clone()).map_err(|source| {
-            EnvelopeUnreadable {
+        let envelope =
+            Envelope::of_record(&naming.envelope).map_err(|source| EnvelopeUnreadable {
                 attestor: naming.attestor.to_string(),
                 source,
-            }
-        })?;
+            })?;
         Ok(Self {
             envelope,
             limits: naming.limits.clone(),

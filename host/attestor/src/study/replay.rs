@@ -258,8 +258,7 @@ impl Replayer {
                 && policy.digest() == digest
                 && policy.settings_digest() == naming.settings_digest,
             policy,
-            envelope: serde_json::from_value(naming.envelope.clone())
-                .map_err(|error| unreadable(&error))?,
+            envelope: Envelope::of_record(&naming.envelope).map_err(|error| unreadable(&error))?,
             namespace: Namespace {
                 trust_domain: naming
                     .trust_domain

@@ -42,6 +42,7 @@ impl Beginning {
         let (Some(directory), Some(kept)) = (directory, kept) else {
             return Ok(Self::first(configured?, config, seconds(now)));
         };
+        let kept = kept.admitting_as(attestor);
         let swaps = &attestor.swaps;
         let now = seconds(now);
         let disk = Disk { directory, sandbox };

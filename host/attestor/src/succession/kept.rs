@@ -5,10 +5,11 @@
 //! is kept: what neither of the two needs is removed.
 
 use super::directory::{StateDirectory, StateError};
-use crate::envelope::Envelope;
+use crate::config::AttestorConfig;
+use crate::envelope::{Envelope, FalseFacts};
 use crate::error::chain;
 use crate::naming::Naming;
-use crate::namings::Namings;
+use crate::namings::{self, Namings};
 use nameplate_policy::{Digest, Limits, PolicyRequest, PolicySource, Sandbox};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -163,6 +164,26 @@ impl KeptNaming {
 }
 
 impl Kept {
+    /// The same, where false facts are admitted as `attestor` is configured
+    /// now, unless they were admitted when it was kept. A host that could not
+    /// refuse them kept no word of them, and its naming has to be judged, and to
+    /// serve, as the one that is configured.
+    pub(super) fn admitting_as(mut self, attestor: &AttestorConfig) -> Self {
+        let of = |cluster: Option<&str>| {
+            let mut clusters = namings::configured(attestor);
+            let own = cluster.and_then(|name| clusters.find(|(cluster, _)| *cluster == name));
+            let naming = own.map_or(&attestor.naming, |(_, naming)| naming);
+            naming.envelope.false_facts
+        };
+        let tenures = std::iter::once(&mut self.current).chain(&mut self.before);
+        for kept in tenures.flat_map(|tenure| &mut tenure.namings) {
+            if kept.envelope.false_facts == FalseFacts::Refuse {
+                kept.envelope.false_facts = of(kept.cluster.as_deref());
+            }
+        }
+        self
+    }
+
     /// The naming that has proven itself last, to go back to: what serves, or
     /// while that can be taken back, what served before.
     pub(super) fn proven(&self, now: u64) -> &Tenure {

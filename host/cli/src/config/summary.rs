@@ -5,7 +5,7 @@ mod trust;
 use crate::failure::plural;
 use crate::report::{FAINT, HEADING, NOTE, printable, row};
 use nameplate_attestor::config::{AttestorConfig, ClusterConfig, TrustConfig};
-use nameplate_attestor::{Generation, Naming, PolicyLabel};
+use nameplate_attestor::{FalseFacts, Generation, Naming, PolicyLabel};
 use nameplate_evidence::certificates::{CertificateVerifier, Trust};
 use nameplate_evidence::{Binding, Proof, TrustedKeys};
 use serde::Serialize;
@@ -53,6 +53,10 @@ struct PolicySummary<'a> {
     #[serde(flatten)]
     label: &'a PolicyLabel,
     leading: Vec<String>,
+    /// Patterns for selectors, where there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    selectors: Vec<String>,
+    false_facts: FalseFacts,
 }
 
 /// Who says that a token is good.
@@ -190,23 +194,33 @@ impl NodeSummary<'_> {
 
 impl<'a> PolicySummary<'a> {
     fn new(naming: &'a Naming) -> Self {
+        let envelope = naming.envelope();
+        let leading = envelope.leading.iter();
+        let selectors = envelope.selectors.iter();
         Self {
             label: naming.label(),
-            leading: naming
-                .envelope()
-                .leading
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            leading: leading.map(ToString::to_string).collect(),
+            selectors: selectors.map(ToString::to_string).collect(),
+            false_facts: envelope.false_facts,
         }
     }
 
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         row(out, "policy", self.label)?;
         row(out, "digest", self.label.digest)?;
-        match self.leading.as_slice() {
-            [] => Ok(()),
-            leading => row(out, "IDs begin", leading.join("/")),
+        if !self.leading.is_empty() {
+            row(out, "IDs begin", self.leading.join("/"))?;
+        }
+        if !self.selectors.is_empty() {
+            row(out, "selectors", printable(&self.selectors.join(", ")))?;
+        }
+        match self.false_facts {
+            FalseFacts::Refuse => Ok(()),
+            FalseFacts::Admit => row(
+                out,
+                "selectors",
+                format_args!("{NOTE}may say facts that were not proven{NOTE:#}"),
+            ),
         }
     }
 }

@@ -137,7 +137,7 @@ pub(super) fn naming(
         limits: limits.limits(),
         ..PolicyRequest::new(super::source(source)?)
     };
-    Naming::load(sandbox, &request, Envelope::default()).map_err(|error| {
+    Naming::load(sandbox, &request, Envelope::of_the_standard()).map_err(|error| {
         if let NamingError::Load(error) = error {
             Failure::load(format!("`{source}`"), error)
         } else {

@@ -22,6 +22,7 @@ use self::pattern::Pattern;
 use super::limits::LimitFlags;
 use crate::failure::Failure;
 use crate::report::{Exit, Output};
+use nameplate_attestor::FalseFacts;
 use std::path::PathBuf;
 
 /// Run a policy's cases
@@ -76,11 +77,25 @@ pub(crate) struct Arguments {
     #[arg(long)]
     require_coverage: bool,
 
+    /// Let selectors say facts that were not proven, as with `false_facts =
+    /// "admit"` in an envelope
+    #[arg(long)]
+    admit_false_facts: bool,
+
     #[command(flatten)]
     mutation: MutationFlags,
 
     #[command(flatten)]
     limits: LimitFlags,
+}
+
+impl Arguments {
+    fn false_facts(&self) -> FalseFacts {
+        match self.admit_false_facts {
+            true => FalseFacts::Admit,
+            false => FalseFacts::Refuse,
+        }
+    }
 }
 
 /// Runs the subcommand.

@@ -90,6 +90,37 @@ fn cases_of_a_directory_are_run() {
     );
 }
 
+/// What no server with the default envelope admits is no answer here either.
+#[test]
+fn a_false_fact_is_a_fault_unless_it_is_admitted() {
+    let place = place();
+    let said = |selector: &str, expect: Value| {
+        let mut case: Value = serde_json::from_str(&case("n1", Some(expect))).unwrap();
+        case["settings"] = json!({ "path": ["{cluster}", "n1"], "selectors": [selector] });
+        case.to_string()
+    };
+    let named = |selector: &str| {
+        let mut expect = identity("n1");
+        expect["identity"]["selectors"] = json!([selector]);
+        said(selector, expect)
+    };
+    place.write("cases/one.json", &named("cluster:production"));
+    place.write("cases/two.json", &named("cluster:staging"));
+    let run = place.run("policy test builtin:template --cases cases");
+    let run = run.exits(1);
+    assert!(run.stdout.contains("ok       one"), "{}", run.stdout);
+    assert!(run.stdout.contains("FAILED   two"), "{}", run.stdout);
+    assert!(run.stdout.contains("selector_false_fact"), "{}", run.stdout);
+    let admitting = "policy test builtin:template --cases cases --admit-false-facts";
+    place.run(admitting).exits(0);
+    let fault = json!({ "fault": "selector_false_fact" });
+    place.write("cases/two.json", &said("cluster:staging", fault));
+    place
+        .run("policy test builtin:template --cases cases")
+        .exits(0);
+    place.run(admitting).exits(1);
+}
+
 #[test]
 fn a_failed_case_shows_the_difference() {
     let place = place();

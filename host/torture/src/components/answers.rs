@@ -2,9 +2,10 @@
 //! envelope has to refuse each.
 
 use super::limits::{Limited, tighter};
-use super::{ComponentAttack, Made};
+use super::{ComponentAttack, Made, selectors};
 use crate::attack::{Expected, Group};
 use crate::component::{AssemblyError, answering};
+use nameplate_attestor::Envelope;
 
 /// Segments that are none, each a way into another name.
 const SEGMENTS: [(&str, &str); 22] = [
@@ -72,7 +73,9 @@ const SERVER: &str = "server";
 
 pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyError> {
     let selector = "a".to_owned();
-    let fits = made.envelope.max_selectors > 0 && made.envelope.max_selector_bytes > 0;
+    let fits = made.envelope.max_selectors > 0
+        && made.envelope.max_selector_bytes > 0
+        && open(made.envelope);
     let mut attacks = vec![
         attack(
             "answers as it should".to_owned(),
@@ -106,14 +109,21 @@ pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyEr
     }
     let twice = "answers a selector twice".to_owned();
     attacks.push(made.selecting(twice, &["a", "b", "a"], "selector_duplicate")?);
+    attacks.extend(selectors::attacks(made)?);
     attacks.extend(names(made)?);
     attacks.extend(bounds(made)?);
     attacks.extend(just_within(made)?);
     Ok(attacks)
 }
 
+/// Whether no pattern stands in the way of a policy's own selectors.
+pub(super) fn open(envelope: &Envelope) -> bool {
+    let mut patterns = envelope.selectors.iter();
+    envelope.selectors.is_empty() || patterns.any(|pattern| pattern.to_string() == "*")
+}
+
 /// A policy that answers so, whatever it is asked.
-fn attack(
+pub(super) fn attack(
     name: String,
     path: &[String],
     selectors: &[String],
@@ -132,7 +142,7 @@ impl Made<'_> {
 
     /// A policy that answers with these selectors, which `reason` refuses: or
     /// a bound that they break besides, for those are looked at first.
-    fn selecting(
+    pub(super) fn selecting(
         self,
         name: String,
         selectors: &[&str],
@@ -145,6 +155,9 @@ impl Made<'_> {
         let most = self.envelope.max_selector_bytes;
         if selectors.iter().any(|selector| selector.len() > most) {
             reasons.push("selector_length");
+        }
+        if !open(self.envelope) {
+            reasons.push("selector_pattern");
         }
         let selectors: Vec<_> = selectors.iter().map(|&text| text.to_owned()).collect();
         attack(name, self.path, &selectors, Expected::Stopped(reasons))
@@ -295,14 +308,14 @@ fn just_within(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyError> {
         push(format!("answers an ID of exactly {id} bytes"), &path, &[])?;
     }
     let bytes = envelope.max_selector_bytes;
-    if (1..=TABLES).contains(&bytes) && envelope.max_selectors > 0 {
+    if (1..=TABLES).contains(&bytes) && envelope.max_selectors > 0 && open(envelope) {
         let selector = ["a".repeat(bytes)];
         let name = format!("answers a selector of exactly {bytes} bytes");
         push(name, made.path, &selector)?;
     }
     let count = envelope.max_selectors;
     let numbered = numbered(count.min(SELECTORS_IN_REASON));
-    let fit = numbered.iter().all(|selector| selector.len() <= bytes);
+    let fit = numbered.iter().all(|selector| selector.len() <= bytes) && open(envelope);
     if (1..=SELECTORS_IN_REASON).contains(&count) && fit {
         let name = format!("answers exactly {count} selectors");
         push(name, made.path, &numbered)?;

@@ -24,19 +24,21 @@ const PLACES: [(&str, &[&str]); 9] = [
 pub(super) fn leading(envelope: &Envelope, facts: &Facts) -> Option<Vec<String>> {
     let facts = serde_json::to_value(facts).ok()?;
     let (_kind, subject) = facts.get("subject")?.as_object()?.iter().next()?;
-    let fill = |pattern: String| {
-        PLACES.iter().try_fold(pattern, |text, (name, place)| {
-            let placeholder = format!("{{{name}}}");
-            if !text.contains(&placeholder) {
-                return Some(text);
-            }
-            let fact = place.iter().try_fold(subject, |at, step| at.get(step));
-            let fact = fact.and_then(Value::as_str)?;
-            Some(text.replace(&placeholder, fact))
-        })
-    };
     let patterns = envelope.leading.iter().map(ToString::to_string);
-    patterns.map(fill).collect()
+    patterns.map(|pattern| fill(pattern, subject)).collect()
+}
+
+/// `pattern` with the facts of `subject` in it; none where it lacks one.
+pub(super) fn fill(pattern: String, subject: &Value) -> Option<String> {
+    PLACES.iter().try_fold(pattern, |text, (name, place)| {
+        let placeholder = format!("{{{name}}}");
+        if !text.contains(&placeholder) {
+            return Some(text);
+        }
+        let fact = place.iter().try_fold(subject, |at, step| at.get(step));
+        let fact = fact.and_then(Value::as_str)?;
+        Some(text.replace(&placeholder, fact))
+    })
 }
 
 /// Why an identity is not one that `subject` may give where its path has to

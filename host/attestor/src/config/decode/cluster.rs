@@ -4,6 +4,7 @@
 mod published;
 pub(super) mod verification;
 
+use super::compared;
 use super::policy::naming;
 use super::reading::Reading;
 use super::table::{self, Field, TableReader};
@@ -246,7 +247,9 @@ fn issuer(table: &mut TableReader<'_, '_>, method: TokenMethod, name: &str) -> O
         );
         table.note(Problem::warning(place, text).with_help(help));
     }
-    Some(table.string("issuer")?.value.to_owned())
+    let issuer = table.string("issuer")?;
+    compared::check(table, "issuer", &issuer);
+    Some(issuer.value.to_owned())
 }
 
 fn audience(
@@ -280,6 +283,9 @@ fn audience(
     if list.value.is_empty() && !review {
         // It could be taken for "no audience is checked" or for "no token is accepted".
         table.note(Problem::error(list.span, "`audience` has no entry").with_help(help));
+    }
+    for audience in &list.value {
+        compared::check(table, "audience", audience);
     }
     list.value
         .into_iter()

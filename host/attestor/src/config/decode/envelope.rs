@@ -1,10 +1,11 @@
 //! The keys of an `envelope` table: the fields of [`Envelope`].
 
 use super::table::TableReader;
-use crate::config::problem::quoted;
-use crate::envelope::{Envelope, Leading};
+use crate::config::problem::{Problem, quoted};
+use crate::envelope::{Envelope, FalseFacts, Leading};
 use crate::error::chain;
 use crate::placeholder::PatternError;
+use crate::selector_pattern::{SelectorPattern, SelectorPatternError};
 use crate::spiffe_id::{MAX_ID_BYTES, PathSegment};
 
 /// An envelope that starts from `base`, changed key by key.
@@ -29,6 +30,8 @@ pub(super) fn envelope(
             .count("max_selectors", 0..=1024)
             .map_or(base.max_selectors, |field| field.value),
         reserved: reserved(table).unwrap_or_else(|| base.reserved.clone()),
+        selectors: selectors(table).unwrap_or_else(|| base.selectors.clone()),
+        false_facts: false_facts(table).unwrap_or(base.false_facts),
     }
 }
 
@@ -52,4 +55,42 @@ fn reserved(table: &mut TableReader<'_, '_>) -> Option<Vec<String>> {
             format!("{} cannot be a reserved segment: {reason}", quoted(name))
         })
     })
+}
+
+fn selectors(table: &mut TableReader<'_, '_>) -> Option<Vec<SelectorPattern>> {
+    let patterns = table.strings("selectors", "cluster:{cluster}")?;
+    if patterns.value.is_empty() {
+        // It could be taken for "none is allowed" or for "none is bounded".
+        let help = "write `max_selectors = 0` for no selector at all, or `selectors = [\"*\"]` \
+                    for any";
+        let problem = Problem::error(patterns.span, "`selectors` has no entry");
+        table.note(problem.with_help(help));
+        return None;
+    }
+    table.each(patterns.value, |pattern| {
+        pattern.parse().map_err(|error: SelectorPatternError| {
+            let reason = chain(&error);
+            format!("{} is no pattern for selectors: {reason}", quoted(pattern))
+        })
+    })
+}
+
+fn false_facts(table: &mut TableReader<'_, '_>) -> Option<FalseFacts> {
+    let written = table.string("false_facts")?;
+    match written.value {
+        "refuse" => Some(FalseFacts::Refuse),
+        "admit" => {
+            let text = "`false_facts = \"admit\"`: a policy may say under `cluster`, `agent_ns` \
+                        and the like what the evidence does not prove";
+            let help = "have the policy use keys of its own, or bound them with `selectors`";
+            table.note(Problem::warning(written.span, text).with_help(help));
+            Some(FalseFacts::Admit)
+        }
+        other => {
+            let text = format!("{} is no way to meet a false fact", quoted(other));
+            let known = "known are `refuse` and `admit`";
+            table.note(Problem::error(written.span, text).with_help(known));
+            None
+        }
+    }
 }

@@ -5,7 +5,7 @@
 
 use crate::failure::{Failure, plural};
 use crate::report::{BAD, FAINT, GOOD, HEADING, NOTE, grouped, printable, progress};
-use nameplate_attestor::cases::{Case, ReadyCase};
+use nameplate_attestor::cases::ReadyCase;
 use nameplate_mutation::{Hunt, Mutant, Noticed, Place, Plan, Report, Unreached, hunt};
 use nameplate_policy::{Limits, Sandbox, Trial};
 use serde_json::{Value, json};
@@ -65,13 +65,13 @@ impl MutationFlags {
         sandbox: &Sandbox,
         component: &[u8],
         limits: &Limits,
-        cases: impl Iterator<Item = &'c Case>,
+        cases: impl Iterator<Item = ReadyCase<'c>>,
     ) -> Result<Mutation, Failure> {
         let limits = Limits {
             deadline: limits.deadline.max(PATIENCE),
             ..limits.clone()
         };
-        let cases: Vec<ReadyCase<'_>> = cases.map(Case::ready).collect();
+        let cases: Vec<ReadyCase<'_>> = cases.collect();
         let plan = Plan::of(component).map_err(|error| Failure::fault("mutation", error))?;
         let count = grouped(u64::try_from(plan.mutants()).unwrap_or(u64::MAX));
         progress(&format!(

@@ -27,14 +27,16 @@ pub(super) struct Tried {
 
 impl Tried {
     /// Runs a case, and writes what came of it where that is asked for.
-    fn new(stated: Stated, trial: &Trial, bless: bool) -> Result<Self, Failure> {
+    fn new(stated: Stated, trial: &Trial, arguments: &Arguments) -> Result<Self, Failure> {
         let Stated { mut case, file } = stated;
-        let ready = case.ready();
+        let ready = case.ready().with_false_facts(arguments.false_facts());
         let run = ready.run(trial);
         let facts = ready.into_facts();
         let differs = case.expect.as_ref() != Some(&run.outcome);
         let mut blessed = false;
-        if let (true, true, Some(file)) = (bless && differs, run.outcome.is_constant(), file) {
+        if let (true, true, Some(file)) =
+            (arguments.update && differs, run.outcome.is_constant(), file)
+        {
             blessing::bless(&file, &run.outcome)?;
             case.expect = Some(run.outcome.clone());
             blessed = true;
@@ -108,7 +110,7 @@ impl Round {
         let tried = subject
             .cases
             .into_iter()
-            .map(|stated| Tried::new(stated, &trial, arguments.update))
+            .map(|stated| Tried::new(stated, &trial, arguments))
             .collect::<Result<Vec<_>, _>>()?;
         let collisions = collisions::find(&tried, &trial, &subject.manifest);
         let coverage = if arguments.coverage || arguments.require_coverage {
@@ -126,7 +128,10 @@ impl Round {
         };
         if arguments.mutation.mutate {
             if round.failed() == 0 {
-                let cases = round.tried.iter().map(|tried| &tried.case);
+                let cases = round.tried.iter().map(|tried| {
+                    let ready = tried.case.ready();
+                    ready.with_false_facts(arguments.false_facts())
+                });
                 round.mutation = Some(arguments.mutation.hunt(
                     &sandbox,
                     &subject.component,

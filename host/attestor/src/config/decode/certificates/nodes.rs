@@ -4,6 +4,7 @@
 use super::super::attestor::default_naming;
 use super::super::cluster::cluster_name;
 use super::super::cluster::verification::api_server;
+use super::super::compared::{self, label_keys};
 use super::super::table::TableReader;
 use super::{Certificates, bundle, limits, verify_client_ip};
 use crate::config::PolicyPlace;
@@ -52,7 +53,7 @@ fn node_rule(table: &mut TableReader<'_, '_>) -> Option<NodeRule> {
         let problem = Problem::error(entry.node.span.clone(), text);
         table.note(problem.with_help("write `verify_request = true`"));
     }
-    let labels = table.strings("allowed_node_label_keys", "topology.kubernetes.io/zone");
+    let labels = label_keys(table, "allowed_node_label_keys");
     if !asked {
         let place = table.place();
         let text = "no API server is asked: whoever gets a node's name signed by this authority \
@@ -70,12 +71,7 @@ fn node_rule(table: &mut TableReader<'_, '_>) -> Option<NodeRule> {
         table.note(Problem::warning(verify.span, text));
     }
     let api = api_server(table, key, "the cluster")?;
-    let node_labels = labels
-        .map(|labels| labels.value)
-        .unwrap_or_default()
-        .into_iter()
-        .map(|key| key.value.to_owned())
-        .collect();
+    let node_labels = labels.map(|labels| labels.value).unwrap_or_default();
     Some(NodeRule {
         lookup: Some(NodeLookup {
             api,
@@ -107,6 +103,7 @@ pub(in super::super) fn signer(table: &mut TableReader<'_, '_>) -> String {
     let Some(written) = table.string("signer") else {
         return KUBELET_SIGNER.to_owned();
     };
+    compared::check(table, "signer", &written);
     // Kubernetes demands `domain/name`.
     if !matches!(written.value.split_once('/'), Some((domain, name)) if !domain.is_empty() && !name.is_empty())
     {

@@ -1,6 +1,7 @@
 //! Who says that a token is good, the API server or its keys, and what else
 //! the API server is asked.
 
+use super::super::compared::label_keys;
 use super::super::table::TableReader;
 use crate::config::NamingConfig;
 use crate::config::problem::{Problem, quoted};
@@ -144,7 +145,7 @@ pub(super) fn binding(
 ) -> Binding {
     let asks_nobody = matches!(api, Ok(None));
     let mut labels = |key: &'static str| -> Vec<String> {
-        let Some(list) = table.strings(key, "topology.kubernetes.io/zone") else {
+        let Some(list) = label_keys(table, key) else {
             return Vec::new();
         };
         if asks_nobody && !list.value.is_empty() {
@@ -154,8 +155,7 @@ pub(super) fn binding(
             );
             table.note(Problem::error(list.span, text).with_help("write `lookup = true`"));
         }
-        let keys = list.value.into_iter();
-        keys.map(|key| key.value.to_owned()).collect()
+        list.value
     };
     let node_labels = labels("allowed_node_label_keys");
     let pod_labels = labels("allowed_pod_label_keys");
