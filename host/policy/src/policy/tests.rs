@@ -169,7 +169,7 @@ fn what_ships_is_small() {
         ..Limits::default()
     };
     for builtin in crate::BUILTINS {
-        let bounded = crate::structure::check(builtin.component, &limits).unwrap();
+        let bounded = structure::check(builtin.component, &limits).unwrap();
         // So that no page of memory is taken for it.
         assert!(bounded.instance_bytes < 64 << 10, "{}", builtin.name);
     }
@@ -177,7 +177,7 @@ fn what_ships_is_small() {
         component_instances: 0,
         ..Limits::default()
     };
-    let refused = crate::structure::check(crate::BUILTINS[0].component, &none);
+    let refused = structure::check(crate::BUILTINS[0].component, &none);
     assert_eq!(
         refused.unwrap_err().to_string(),
         "instances of components: 1, at most 0 allowed (limit `component_instances`)"
