@@ -258,7 +258,7 @@ fn whose(error: &AttestError) -> &'static str {
                 source: ApiError::OutOfPatience,
                 ..
             },
-        ) => "nobody's yet: no answer came in the time that `--timeout` gives",
+        ) => "nobody's yet: no answer came in the time that there was for it",
         AttestError::Rejected(EvidenceError::Api { .. } | EvidenceError::CertificateApi { .. }) => {
             "nobody's yet: the cluster gave no answer, ask again"
         }

@@ -154,7 +154,7 @@ fn whoever_knows_is_asked_by_each_command() {
             assert_eq!(error["reason"], "api_out_of_time", "{keys}");
             assert_eq!(
                 error["whose"],
-                "nobody's yet: no answer came in the time that `--timeout` gives"
+                "nobody's yet: no answer came in the time that there was for it"
             );
         }
         let shown = run("inspect evidence token --timeout 0 FLAGS")
@@ -177,7 +177,7 @@ fn that_nobody_is_asked_is_said() {
          evidence rejected: no verdict on a token for cluster `production`: the token review failed: no answer in time\n  \
          check    api_out_of_time\n  \
          cluster  production\n  \
-         whose    nobody's yet: no answer came in the time that `--timeout` gives\n"
+         whose    nobody's yet: no answer came in the time that there was for it\n"
     );
 }
 
