@@ -52,6 +52,11 @@ pub fn answering_with(path: &[&str], sections: &[(&str, &str)]) -> Vec<u8> {
     component::answering_with(path, sections).unwrap()
 }
 
+/// As [`component::choosing`].
+pub fn choosing(condition: &str, holds: (&[&str], &[&str]), fails: (&[&str], &[&str])) -> Vec<u8> {
+    component::choosing(condition, holds, fails).unwrap()
+}
+
 /// As [`component::refusing`].
 pub fn refusing(pointer: &[u8], message: &[u8]) -> Vec<u8> {
     component::refusing(pointer, message).unwrap()

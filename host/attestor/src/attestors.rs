@@ -2,12 +2,12 @@
 
 use crate::attestor::Attestor;
 use crate::config::{AttestorConfig, Config, Problems, SwapsConfig};
-use crate::succession::{Candidate, Observer, Succession, Unobserved};
+use crate::succession::{Candidate, News, Observer, Prepared, Succession, Unobserved};
 use crate::watch::{Contents, WatchError, WatchOptions, Watcher};
 use arc_swap::ArcSwap;
 use nameplate_policy::Sandbox;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -129,16 +129,27 @@ impl Attestors {
         // Read twice: the first time only says which files there are.
         let at_first = Contents::read(&Config::read(path)?.files);
         let config = keeping.read(path)?;
-        let begin = |attestor: &AttestorConfig| {
-            Succession::begin(&config, attestor, &sandbox, Arc::clone(&observer), now)
+        let prepare = |attestor: &AttestorConfig| {
+            Prepared::new(&config, attestor, &sandbox, Arc::clone(&observer), now)
         };
-        let by_name = every(&config, begin)?;
+        // All of them, before one is kept.
+        let prepared = every(&config, prepare)?;
+        let mut news = Vec::new();
+        let by_name: BTreeMap<_, _> = prepared
+            .into_iter()
+            .map(|(name, prepared)| {
+                let (one, heard) = prepared.kept();
+                news.push(heard);
+                (name, one)
+            })
+            .collect();
+        news.into_iter().for_each(News::tell);
         Ok(Self {
             path: path.to_owned(),
             sandbox,
             keeping,
             observer,
-            by_name: ArcSwap::from_pointee(by_name.into_iter().collect()),
+            by_name: ArcSwap::from_pointee(by_name),
             state: Mutex::new(State {
                 files: config.files,
                 warnings: config.warnings,
@@ -186,28 +197,40 @@ impl Attestors {
     /// # Errors
     /// As [`Attestors::reload`].
     pub fn reload_at(&self, now: SystemTime) -> Result<Reload, Problems> {
+        let mut news = Vec::new();
+        let reloaded = self.reload_quietly(now, &mut news);
+        // Nothing is locked: who is told may ask, and reload.
+        news.into_iter().for_each(News::tell);
+        reloaded
+    }
+
+    fn reload_quietly(&self, now: SystemTime, news: &mut Vec<News>) -> Result<Reload, Problems> {
         let mut state = self.state();
         let before = self.by_name.load_full();
-        let refused = RefCell::new(BTreeSet::new());
+        let refused = RefCell::new(BTreeMap::new());
         let next =
             |config: &Config, attestor: &AttestorConfig| match before.get(attestor.name.as_str()) {
                 Some(one) => one
                     .judge(config, attestor, &self.sandbox, now)
                     .map(|candidate| Next::Candidate(Arc::clone(one), Box::new(candidate)))
                     .map_err(|rejection| {
-                        refused.borrow_mut().insert(attestor.name.to_string());
-                        one.refuse(&rejection, now);
+                        let heard = one.refused_by(&rejection, now);
+                        refused
+                            .borrow_mut()
+                            .insert(attestor.name.to_string(), heard);
                         rejection.problems
                     }),
                 None => {
                     let observer = Arc::clone(&self.observer);
-                    Succession::begin(config, attestor, &self.sandbox, observer, now).map(Next::New)
+                    Prepared::new(config, attestor, &self.sandbox, observer, now)
+                        .map(|prepared| Next::New(Box::new(prepared)))
                 }
             };
         let candidate = self.keeping.read(&self.path).and_then(|config| {
             let all = every(&config, |attestor| next(&config, attestor))?;
             Ok((config, all))
         });
+        let refused = refused.into_inner();
         let (config, all) = candidate.inspect_err(|problems| {
             // A change of any of these may be the cure.
             if !problems.files.is_empty() {
@@ -215,10 +238,11 @@ impl Attestors {
             }
             // All of it or nothing: what is configured serves nowhere.
             for (name, one) in before.iter() {
-                if !refused.borrow().contains(name) {
-                    one.refuse(&problems.clone().into(), now);
+                if !refused.contains_key(name) {
+                    news.push(one.refused_by(&problems.clone().into(), now));
                 }
             }
+            news.extend(refused.into_values());
         })?;
         let mut serving = Vec::new();
         let after: BTreeMap<_, _> = all
@@ -226,10 +250,13 @@ impl Attestors {
             .map(|(name, next)| {
                 let (one, number) = match next {
                     Next::Candidate(one, candidate) => {
-                        let number = one.take(*candidate, now);
+                        let (number, heard) = one.taken(*candidate, now);
+                        news.push(heard);
                         (one, number)
                     }
-                    Next::New(one) => {
+                    Next::New(prepared) => {
+                        let (one, heard) = prepared.kept();
+                        news.push(heard);
                         // It may share a log that is open already.
                         if let Some(log) = one.attestor().current().generation.decision_log() {
                             log.apply();
@@ -291,7 +318,7 @@ enum Next {
     /// One that attests already, and what may serve there.
     Candidate(Arc<Succession>, Box<Candidate>),
     /// One that is new.
-    New(Arc<Succession>),
+    New(Box<Prepared>),
 }
 
 /// Does something with every attestor, and finds the problems of all of them.

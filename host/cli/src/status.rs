@@ -109,7 +109,8 @@ fn write_status(out: &mut dyn Write, status: &Status, running: bool) -> io::Resu
         let (faults, until) = (grouped(rate.faults), time(probation.until));
         let what = plural(usize::try_from(rate.faults).unwrap_or(usize::MAX), "fault");
         let asked = grouped(rate.asked);
-        let text = format!("until {until}: {faults} {what} in {asked} attestations");
+        let counted = probation.counted.as_str();
+        let text = format!("until {until}: {faults} {what} in {asked} {counted}");
         row(out, "probation", text)?;
     }
     if let Some(refused) = &status.refused {
@@ -132,6 +133,15 @@ fn write_status(out: &mut dyn Write, status: &Status, running: bool) -> io::Resu
             grouped(holders.collisions)
         );
         row(out, "IDs held", text)?;
+    }
+    for server in &status.suspended {
+        let of = match server.cluster.as_str() {
+            "" => "the API server".to_owned(),
+            cluster => format!("the API server of cluster `{}`", printable(cluster)),
+        };
+        let (since, error) = (time(server.since), printable(&server.error));
+        row(out, "suspended", format!("{BAD}{of}, {since}{BAD:#}"))?;
+        row(out, "", error)?;
     }
     for warning in &status.warnings {
         row(

@@ -17,6 +17,8 @@ pub enum Group {
     Token,
     /// A certificate, or the proof of its key.
     Certificate,
+    /// A change of policy.
+    Swap,
 }
 
 impl Group {
@@ -28,6 +30,7 @@ impl Group {
             Self::Envelope => "envelope",
             Self::Token => "token",
             Self::Certificate => "certificate",
+            Self::Swap => "swap",
         }
     }
 
@@ -35,7 +38,7 @@ impl Group {
     pub(crate) fn is_evidence(self) -> bool {
         match self {
             Self::Token | Self::Certificate => true,
-            Self::Limit | Self::Component | Self::Envelope => false,
+            Self::Limit | Self::Component | Self::Envelope | Self::Swap => false,
         }
     }
 }

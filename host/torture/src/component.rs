@@ -59,6 +59,36 @@ pub fn answering_with(path: &[&str], sections: &[(&str, &str)]) -> Result<Vec<u8
     assembled(&fields)
 }
 
+/// A policy that answers with the first path and selectors where a condition
+/// holds, and with the second ones where it does not. The condition is an
+/// expression that leaves an `i32`; the facts lie where `(local.get 0)` points.
+///
+/// # Errors
+/// As [`assembled`].
+pub fn choosing<T: AsRef<[u8]>>(
+    condition: &str,
+    holds: (&[T], &[T]),
+    fails: (&[T], &[T]),
+) -> Result<Vec<u8>, AssemblyError> {
+    let mut data = Data::default();
+    let mut answer = |(path, selectors): (&[T], &[T])| {
+        let mut lists = data.list(path, path.len());
+        lists.extend(data.list(selectors, selectors.len()));
+        data.result(0, &lists)
+    };
+    let (first, second) = (answer(holds), answer(fails));
+    let body = format!(
+        "(if (result i32) {condition} (then (i32.const {first})) (else (i32.const {second})))"
+    );
+    assembled(&data.module_of("derive", "(param i32)", &body))
+}
+
+/// For [`choosing`]: whether an attestation is earlier than `seconds` since
+/// 1970.
+pub fn earlier_than(seconds: u64) -> String {
+    format!("(i64.lt_u (i64.load offset=16 (local.get 0)) (i64.const {seconds}))")
+}
+
 /// A policy that denies with these texts.
 ///
 /// # Errors
@@ -167,16 +197,27 @@ impl Data {
         pair(at, count)
     }
 
-    /// A module whose `function` answers with a result of this case and payload.
-    fn module(mut self, function: &str, parameters: &str, case: u8, payload: &[u8]) -> String {
+    /// Where a result of this case and payload lies.
+    fn result(&mut self, case: u8, payload: &[u8]) -> usize {
         let at = self.end();
         self.0.extend([case, 0, 0, 0]);
         self.0.extend(payload);
+        at
+    }
+
+    /// A module whose `function` answers with a result of this case and payload.
+    fn module(mut self, function: &str, parameters: &str, case: u8, payload: &[u8]) -> String {
+        let at = self.result(case, payload);
+        self.module_of(function, parameters, &format!("(i32.const {at})"))
+    }
+
+    /// A module whose `function` answers with what `body` leaves.
+    fn module_of(&self, function: &str, parameters: &str, body: &str) -> String {
         let pages = (Self::BASE + self.0.len()).div_ceil(64 << 10);
         format!(
             "(memory (export \"memory\") {pages})
              (data (i32.const {}) \"{}\")
-             (func (export \"{function}\") {parameters} (result i32) (i32.const {at}))",
+             (func (export \"{function}\") {parameters} (result i32) {body})",
             Self::BASE,
             escaped(&self.0),
         )

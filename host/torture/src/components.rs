@@ -62,9 +62,11 @@ impl ComponentAttack {
             ended_by: match group {
                 // They answer at once, and what they answer is what counts.
                 Group::Envelope => EndedBy::Fuel,
-                Group::Limit | Group::Component | Group::Token | Group::Certificate => {
-                    EndedBy::Either
-                }
+                Group::Limit
+                | Group::Component
+                | Group::Token
+                | Group::Certificate
+                | Group::Swap => EndedBy::Either,
             },
             together: false,
             expected,

@@ -3,7 +3,8 @@
 //!
 //! [`Torture`] takes a configuration and attacks it: components at each of its
 //! limits, at what a policy may be and at its envelope; tokens and
-//! certificates at each thing that it asks of evidence. An attack is made for
+//! certificates at each thing that it asks of evidence; changes of policy at its
+//! gate and its rollback. An attack is made for
 //! what it meets, so that exactly one thing has to stop it; where that is not
 //! what stops it, the attack [works](Verdict::Works).
 //!
@@ -29,6 +30,7 @@
 
 pub mod component;
 pub mod guests;
+mod hanging;
 
 mod attack;
 mod authority;
@@ -39,6 +41,7 @@ mod defaults;
 mod error;
 mod neighbour;
 mod panics;
+mod swaps;
 mod target;
 mod tokens;
 mod torture;

@@ -352,6 +352,36 @@ fn what_a_token_is_bound_to_is_looked_at_in_every_mode() {
     }
 }
 
+/// Keys that are followed at a URL that nobody ever asks.
+#[test]
+fn keys_that_serve_while_they_are_fetched_let_a_withdrawn_one_in() {
+    let followed = |more: &str| {
+        let text = format!(
+            "trust_domain = \"example.org\"\n[attestors.k8s_psat]\n\
+             limits = {{ deadline = \"1s\" }}\n\
+             envelope = {{ leading = [\"{{cluster}}\"], reserved = [\"server\"] }}\n\
+             [attestors.k8s_psat.clusters.production]\n\
+             service_account_allow_list = [\"spire:spire-agent\"]\n\
+             verification = \"local\"\nissuer = \"https://issuer.example\"\n\
+             jwks_url = \"https://keys.invalid/jwks\"\njwks_ca_file = \"ca.pem\"\n{more}\n"
+        );
+        attacked(&text, "withdrawn")
+    };
+    let held = followed("");
+    assert_eq!((held.rows.len(), at_large(&held)), (1, names([])));
+    let stopped: Vec<_> = held.of(Verdict::Stopped).collect();
+    assert_eq!(
+        stopped.first().and_then(|row| row.stopped_by.as_deref()),
+        Some("signature_invalid")
+    );
+    let report = followed("jwks_serve_while_refreshing = true");
+    assert_eq!(
+        at_large(&report),
+        names(["a token of a key that was withdrawn in a quiet spell"])
+    );
+    assert!(report.holds() && !report.holds_strictly());
+}
+
 /// `k8s`, with and without a cluster that is asked about its nodes.
 #[test]
 fn what_the_cluster_is_not_asked_of_nodes_is_said() {
@@ -379,13 +409,31 @@ fn what_the_cluster_is_not_asked_of_nodes_is_said() {
         "a request from a node that was replaced since",
         "the request of another certificate",
     ];
-    let mut everything = names(requests);
+    // Of these nobody knows on which node the requester is.
+    let requesters = [
+        "a request by a pod that is on another node",
+        "a request by a pod that was replaced",
+        "a request by a pod of another account",
+        "a request by a pod that is gone",
+        "a request by a pod on no node",
+        "a request by a token that is bound to nothing",
+        "a request by a bootstrap token",
+        "a request by an administrator",
+        "a request by a user called after the node, of no node's group",
+    ];
+    let mut unread = names(requests);
+    unread.extend(names(requesters));
+    let mut everything = unread.clone();
     everything.extend(names(["a node that is gone", "a node without a UID"]));
     let asked = "kube_config_file = \"kubeconfig.yaml\"\n";
     for (keys, attacks) in [
         (asked.to_owned(), names([])),
-        (format!("{asked}verify_request = false\n"), names(requests)),
-        (String::new(), everything),
+        (
+            format!("{asked}allow_requester_without_node = true\n"),
+            names(requesters),
+        ),
+        (format!("{asked}verify_request = false\n"), unread),
+        ("verify_request = false\n".to_owned(), everything),
     ] {
         let report = nodes(&keys);
         assert_eq!(at_large(&report), attacks, "{keys}");
@@ -527,5 +575,71 @@ fn what_is_not_asked_of_certificates_is_said() {
         ),
     ] {
         assert_eq!(at_large(&attacked(keys)), attacks, "{keys}");
+    }
+}
+
+#[test]
+fn what_a_change_of_policy_need_not_pass_is_said() {
+    let swap = |gate: &str, rollback: &str| {
+        let attestor = format!(
+            "one_time_tokens = true\ngate = {{ against = \"cases\"{gate} }}\n\
+             rollback = {{ {rollback} }}"
+        );
+        let text = TOKENS.text().replace("one_time_tokens = true", &attestor);
+        attacked(&text, "swap")
+    };
+    let waits = "a policy that answers otherwise in two hours";
+    let vetoes = "one machine that a new policy fails again and again";
+    for (gate, rollback, attacks) in [
+        ("", "", names([])),
+        // However few it takes, one machine is not enough.
+        ("", "after = 1, faults = 0.0", names([])),
+        (", no_new_dependence = false", "", names([waits])),
+        // Another gate that stands open lets nothing else through.
+        (", max_changed = 9, allow = [\"**\"]", "", names([])),
+        ("", "count = \"attestations\"", names([vetoes])),
+    ] {
+        let report = swap(gate, rollback);
+        assert_eq!(report.rows.len(), 2);
+        assert_eq!(at_large(&report), attacks, "{gate} {rollback}");
+        assert!(report.holds(), "{gate} {rollback}");
+        assert_eq!(report.holds_strictly(), attacks.is_empty());
+    }
+    // Where there is neither, there is nothing to attack.
+    assert!(attacked(&TOKENS.text(), "swap").rows.is_empty());
+}
+
+#[test]
+fn an_api_server_that_does_not_answer_takes_no_place_of_another_clusters() {
+    let attacked = |limits: &str, verification: &str| {
+        let cluster = |name: &str| {
+            format!(
+                "[attestors.k8s_psat.clusters.{name}]\n{verification}\n\
+                 kube_config_file = \"kubeconfig.yaml\"\n\
+                 service_account_allow_list = [\"spire:spire-agent\"]\n"
+            )
+        };
+        let text = format!(
+            "trust_domain = \"example.org\"\n[attestors.k8s_psat]\n{limits}\n{}{}",
+            cluster("production"),
+            cluster("staging")
+        );
+        attacked(&text, "does not answer")
+    };
+    let looked_up = "verification = \"local\"\nlookup = true\n\
+                     service_account_key_file = \"keys.pem\"\n\
+                     issuer = \"https://issuer.example\"";
+    let whole = "attest_limits = { cluster_share = 1.0 }";
+    for verification in ["verification = \"review\"", looked_up] {
+        for (limits, attacks) in [
+            ("", names([])),
+            ("attest_limits = { cluster_share = 0.5 }", names([])),
+            (whole, names(["a cluster whose API server does not answer"])),
+        ] {
+            let report = attacked(limits, verification);
+            assert_eq!(report.rows.len(), 2, "{limits}");
+            assert_eq!(at_large(&report), attacks, "{limits}");
+            assert_eq!(report.holds(), limits != whole, "{limits}");
+        }
     }
 }

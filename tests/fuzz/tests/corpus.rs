@@ -237,6 +237,7 @@ fn decisions(write: &dyn Fn(&str, &[u8])) {
             time: at(NOW + number),
             decision,
             naming: None,
+            unproven: None,
         };
         log.record(entry).unwrap();
     }

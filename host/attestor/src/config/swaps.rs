@@ -3,6 +3,7 @@
 use super::NamingConfig;
 use crate::fact::FactPointer;
 use crate::holders::{HoldersLimits, OnCollision};
+use nameplate_files::DirectoryCheck;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub struct SwapsConfig {
     /// The folder of this attestor below `state_directory`, where one is set.
     pub state: Option<PathBuf>,
+    /// Whether nobody else may write to it.
+    pub directory_check: DirectoryCheck,
     /// What a new naming has to pass before it serves.
     pub gate: Option<GateConfig>,
     /// When a new naming is taken back.
@@ -32,12 +35,17 @@ pub struct GateConfig {
     pub against: PathBuf,
     /// Most subjects that may be named otherwise, or for the first time.
     pub max_changed: usize,
-    /// New IDs that don't count as changed.
+    /// New IDs that don't count as changed, where the selectors stay.
     pub allow: Vec<PathPattern>,
+    /// Selectors that may come and go without counting as changed.
+    pub allow_selectors: Vec<SelectorPattern>,
     /// Whether who has an identity must keep one.
     pub no_new_denials: bool,
     /// Whether two subjects may not be given one ID.
     pub no_collisions: bool,
+    /// Whether an answer may not move with the time, or with the identifier of
+    /// the attestation, where that of what serves does not.
+    pub no_new_dependence: bool,
     /// Most decisions that are looked at; the latest.
     pub records: usize,
     /// The longest that judging may take.
@@ -47,12 +55,39 @@ pub struct GateConfig {
 /// When a new naming is taken back.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RollbackConfig {
-    /// Share of attestations that may be faults of the naming, from 0 to 1.
+    /// Share of what is counted that may be faults of the naming, from 0 to 1.
     pub faults: f64,
-    /// Attestations before anything is decided.
+    /// How many are counted before anything is decided.
     pub after: u64,
     /// How long after the swap faults are counted.
     pub within: Duration,
+    /// What is counted.
+    pub count: Counted,
+    /// Whether an older naming stands in where the digest of another is
+    /// pinned, here and at a start.
+    pub despite_digest: bool,
+}
+
+/// What faults are counted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counted {
+    /// Subjects, each once however often it attests: no machine decides for
+    /// the others.
+    Subjects,
+    /// Attestations. What was written before there was a choice is of these.
+    #[default]
+    Attestations,
+}
+
+impl Counted {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Subjects => "subjects",
+            Self::Attestations => "attestations",
+        }
+    }
 }
 
 /// What happens when two subjects are given one ID.
@@ -137,9 +172,90 @@ impl fmt::Display for PathPattern {
     }
 }
 
+/// A pattern for the value of a selector: its text, or what it begins with and
+/// a `*` for any rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelectorPattern {
+    begins: String,
+    open: bool,
+}
+
+/// Text that is no pattern for selectors.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SelectorPatternError {
+    /// No selector is empty.
+    #[error("it is empty")]
+    Empty,
+    /// An asterisk before the end.
+    #[error("`*` stands at the end")]
+    OpenBeforeEnd,
+}
+
+impl SelectorPattern {
+    /// Whether a value is of this pattern.
+    pub fn matches(&self, value: &str) -> bool {
+        match self.open {
+            true => value.starts_with(&self.begins),
+            false => value == self.begins,
+        }
+    }
+}
+
+impl FromStr for SelectorPattern {
+    type Err = SelectorPatternError;
+
+    fn from_str(text: &str) -> Result<Self, SelectorPatternError> {
+        let (begins, open) = match text.strip_suffix('*') {
+            Some(begins) => (begins, true),
+            None => (text, false),
+        };
+        if text.is_empty() {
+            return Err(SelectorPatternError::Empty);
+        }
+        if begins.contains('*') {
+            return Err(SelectorPatternError::OpenBeforeEnd);
+        }
+        Ok(Self {
+            begins: begins.to_owned(),
+            open,
+        })
+    }
+}
+
+impl fmt::Display for SelectorPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let star = if self.open { "*" } else { "" };
+        write!(f, "{}{star}", self.begins)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_for_selectors_is_a_text_or_its_beginning() {
+        let matches = |pattern: &str, value: &str| {
+            let pattern: SelectorPattern = pattern.parse().unwrap();
+            pattern.matches(value)
+        };
+        assert!(matches("agent_ns:*", "agent_ns:spire"));
+        assert!(!matches("agent_ns:*", "agent_sa:spire"));
+        assert!(matches("agent_ns:spire", "agent_ns:spire"));
+        assert!(!matches("agent_ns:spire", "agent_ns:spire-system"));
+        assert!(matches("*", "anything"));
+        for (text, error) in [
+            ("", SelectorPatternError::Empty),
+            ("*:spire", SelectorPatternError::OpenBeforeEnd),
+            ("a**", SelectorPatternError::OpenBeforeEnd),
+        ] {
+            assert_eq!(text.parse::<SelectorPattern>(), Err(error), "{text}");
+        }
+        for text in ["agent_ns:*", "agent_ns:spire"] {
+            let pattern: SelectorPattern = text.parse().unwrap();
+            assert_eq!(pattern.to_string(), text);
+        }
+    }
 
     fn matches(pattern: &str, path: &str) -> bool {
         let pattern: PathPattern = pattern.parse().unwrap();

@@ -179,13 +179,35 @@ fn of_record(members: &Map<String, Value>) -> Vec<Other> {
     vec![("one more", Value::Object(more))]
 }
 
+/// Near and far: a policy that changes its answers by itself does so when
+/// nobody looks. The first goes furthest, since it stands for the others where
+/// two facts are changed together.
 fn of_time(time: u64) -> Vec<Other> {
-    const DAY: u64 = 86_400;
-    vec![
-        ("a second later", json!(time.saturating_add(1))),
-        ("a day later", json!(time.saturating_add(DAY))),
-        ("a day earlier", json!(time.saturating_sub(DAY))),
-    ]
+    const HOUR: u64 = 3_600;
+    const DAY: u64 = 24 * HOUR;
+    const MONTH: u64 = 30 * DAY;
+    const YEAR: u64 = 365 * DAY;
+    let later = [
+        ("ten years later", 10 * YEAR),
+        ("a year later", YEAR),
+        ("a month later", MONTH),
+        ("a day later", DAY),
+        ("an hour later", HOUR),
+        ("a second later", 1),
+    ];
+    let earlier = [
+        ("an hour earlier", HOUR),
+        ("a day earlier", DAY),
+        ("a month earlier", MONTH),
+        ("a year earlier", YEAR),
+    ];
+    let later = later.map(|(words, by)| (words, time.saturating_add(by)));
+    let earlier = earlier.map(|(words, by)| (words, time.saturating_sub(by)));
+    later
+        .into_iter()
+        .chain(earlier)
+        .map(|(words, time)| (words, json!(time)))
+        .collect()
 }
 
 fn of_list(kind: FactKind, items: &[Value]) -> Vec<Other> {
@@ -409,6 +431,37 @@ mod tests {
         let app = of("/subject/service_account/pod/labels/app");
         assert!(app.contains(&("empty".to_owned(), Some(json!("")))));
         assert!(app.contains(&("absent".to_owned(), None)));
+    }
+
+    #[test]
+    fn times_are_moved_near_and_far() {
+        let facts = samples::service_account();
+        let moved: Vec<_> = words(&facts, "/attested_at")
+            .into_iter()
+            .map(|(words, value)| {
+                let moved = value.unwrap().as_i64().unwrap() - 1_767_225_600;
+                (words, moved)
+            })
+            .collect();
+        let moved: Vec<_> = moved
+            .iter()
+            .map(|(words, moved)| (words.as_str(), *moved))
+            .collect();
+        assert_eq!(
+            moved,
+            [
+                ("ten years later", 315_360_000),
+                ("a year later", 31_536_000),
+                ("a month later", 2_592_000),
+                ("a day later", 86_400),
+                ("an hour later", 3_600),
+                ("a second later", 1),
+                ("an hour earlier", -3_600),
+                ("a day earlier", -86_400),
+                ("a month earlier", -2_592_000),
+                ("a year earlier", -31_536_000),
+            ]
+        );
     }
 
     #[test]

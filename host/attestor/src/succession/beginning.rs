@@ -1,11 +1,13 @@
 //! What an attestor begins with: what is configured, or where that may not
 //! serve, the last good naming from disk.
 
+use super::candidate::{PINNED_AGAIN, TAKEN_BACK, of_gate};
 use super::directory::StateDirectory;
-use super::going_back::{GoingBack, WIDER};
+use super::going_back::{GoingBack, OTHER_CLUSTERS, WIDER};
 use super::kept::{Kept, Tenure, Why};
-use super::{Refused, RefusedBy, Rejection, TAKEN_BACK, digest_of, gate, of_gate, seconds};
-use crate::config::{AttestorConfig, Config, Problem, Problems, SwapsConfig};
+use super::pins::Pins;
+use super::{Refused, RefusedBy, Rejection, digest_of, gate, seconds};
+use crate::config::{AttestorConfig, Config, Problem, Problems};
 use crate::namespace::Namespace;
 use crate::namings::{self, Namings};
 use crate::probation::Probation;
@@ -44,15 +46,19 @@ impl Beginning {
         };
         let kept = kept.admitting_as(attestor);
         let swaps = &attestor.swaps;
+        let pins = Pins::of(attestor);
         let now = seconds(now);
         let disk = Disk { directory, sandbox };
         let last_good = |problems: Problems, by: RefusedBy| {
             let rejection = Rejection { problems, by };
             let refused = rejection.noted(now);
-            let namings = restorable(&kept.current, attestor)
-                .and_then(|()| disk.load(&kept.current))
-                .map_err(|why| unrestored(rejection.problems, &why))?;
-            let going_back = left_of_probation(&kept, &namings, swaps, &disk, now);
+            let namings = restorable(&kept.current, attestor, &pins)
+                .and_then(|()| {
+                    let loaded = disk.load(&kept.current);
+                    loaded.map_err(|why| Unrestorable { why, or: "" })
+                })
+                .map_err(|unrestorable| unrestored(rejection.problems, &unrestorable))?;
+            let going_back = left_of_probation(&kept, &namings, attestor, &disk, now);
             Ok(Self::restored(&kept, namings, refused, going_back))
         };
         let namings = match configured {
@@ -60,14 +66,20 @@ impl Beginning {
             Err(problems) => return last_good(problems, RefusedBy::Loading),
         };
         if namings.digest() == kept.current.digest {
-            let going_back = left_of_probation(&kept, &namings, swaps, &disk, now);
+            let going_back = left_of_probation(&kept, &namings, attestor, &disk, now);
             return Ok(Self::resumed(kept, namings, config, going_back));
         }
+        let mut warnings = Vec::new();
         if kept.taken_back == Some(namings.digest()) {
-            let problem = Problem::error(attestor.naming.place.source(), TAKEN_BACK);
-            return last_good(config.source.problems(vec![problem]), RefusedBy::FaultRate);
+            // By the rule of a rollback: nothing stands in for what is pinned.
+            if pins.allow_kept(&kept.current).is_ok() {
+                let problem = Problem::error(attestor.naming.place.source(), TAKEN_BACK);
+                return last_good(config.source.problems(vec![problem]), RefusedBy::FaultRate);
+            }
+            warnings.push(PINNED_AGAIN.to_owned());
         }
         let before = disk.load(&kept.current);
+        let subjects = SubjectKeys::of_facts(swaps.subjects.clone());
         if let Some(gate) = &swaps.gate {
             let judged = match &before {
                 Ok(before) => {
@@ -79,7 +91,8 @@ impl Beginning {
                         namespace: &namespace,
                         serving: before,
                         candidate: &namings,
-                        subjects: &SubjectKeys::of_facts(swaps.subjects.clone()),
+                        subjects: &subjects,
+                        now,
                     };
                     gate::judge(gate, &bench)
                 }
@@ -96,11 +109,12 @@ impl Beginning {
             disk.load(&proven)
         };
         let going_back = match swaps.rollback {
-            Some(bounds) => GoingBack::to(before, &namings, |before| {
-                Probation::new(before, bounds, now)
+            Some(bounds) => GoingBack::to(before, &namings, &pins, |before| {
+                Probation::new(before, bounds, subjects.clone(), now)
             }),
             None => GoingBack::default(),
         };
+        warnings.extend(going_back.warning);
         let number = kept.current.number.saturating_add(1);
         Ok(Self {
             tenure: Tenure::of(&namings, number, now, Why::Swapped, digest_of(config)),
@@ -108,7 +122,7 @@ impl Beginning {
             before: Some(proven),
             probation: going_back.probation,
             refused: None,
-            warnings: going_back.warning.into_iter().collect(),
+            warnings,
         })
     }
 
@@ -180,51 +194,70 @@ impl Disk<'_> {
 fn left_of_probation(
     kept: &Kept,
     namings: &Namings,
-    swaps: &SwapsConfig,
+    attestor: &AttestorConfig,
     disk: &Disk<'_>,
     now: u64,
 ) -> GoingBack {
+    let swaps = &attestor.swaps;
     match (kept.on_probation(now), swaps.rollback, &kept.before) {
         (Some(ends), Some(bounds), Some(before)) => {
-            GoingBack::to(disk.load(before), namings, |before| {
-                Probation::until(ends, before, bounds)
+            let subjects = SubjectKeys::of_facts(swaps.subjects.clone());
+            GoingBack::to(disk.load(before), namings, &Pins::of(attestor), |before| {
+                Probation::until(ends, before, bounds, subjects)
             })
         }
         _ => GoingBack::default(),
     }
 }
 
+/// Why the last good naming does not stand in.
+struct Unrestorable {
+    why: String,
+    /// What lets it, besides mending what is configured.
+    or: &'static str,
+}
+
 /// Whether a kept naming may stand in for the one that is configured: for the
-/// same clusters, and where nothing else is pinned.
-fn restorable(kept: &Tenure, attestor: &AttestorConfig) -> Result<(), String> {
+/// same clusters, in what is allowed now, and where nothing else is pinned.
+fn restorable(kept: &Tenure, attestor: &AttestorConfig, pins: &Pins) -> Result<(), Unrestorable> {
     let own = std::iter::once((None, &attestor.naming));
     let of_clusters = namings::configured(attestor).map(|(name, naming)| (Some(name), naming));
     let configured: Vec<_> = own.chain(of_clusters).collect();
+    let other_clusters = || Unrestorable {
+        why: OTHER_CLUSTERS.to_owned(),
+        or: ", or let the same clusters have one as before",
+    };
     if configured.len() != kept.namings.len() {
-        return Err("other clusters have a policy of their own".to_owned());
+        return Err(other_clusters());
     }
     for (cluster, naming) in configured {
         let kept = kept
             .namings
             .iter()
             .find(|kept| kept.cluster.as_deref() == cluster)
-            .ok_or("other clusters have a policy of their own")?;
-        if let Some(pinned) = naming.digest.filter(|pinned| *pinned != kept.component) {
-            let found = kept.component;
-            return Err(format!("its component is {found}, and {pinned} is pinned"));
-        }
+            .ok_or_else(other_clusters)?;
         let within =
             kept.envelope.is_within(&naming.envelope) && kept.limits.are_within(&naming.limits);
         if !within {
-            return Err(WIDER.to_owned());
+            return Err(Unrestorable {
+                why: WIDER.to_owned(),
+                or: ", or allow what was allowed before",
+            });
         }
     }
-    Ok(())
+    pins.allow_kept(kept).map_err(|why| Unrestorable {
+        why,
+        or: ", or let that one serve: pin it, or remove `digest`",
+    })
 }
 
-/// Why nothing serves at all.
-fn unrestored(mut problems: Problems, why: &str) -> Problems {
-    let text = format!("the last good generation does not serve in its place: {why}");
+/// Why nothing serves at all, and what makes it start.
+fn unrestored(mut problems: Problems, unrestorable: &Unrestorable) -> Problems {
+    let Unrestorable { why, or } = unrestorable;
+    let text = format!(
+        "the last good generation does not serve in its place: {why}; to start, mend what is \
+         configured{or}"
+    );
     problems.list.push(Problem::error(None, text));
     problems
 }

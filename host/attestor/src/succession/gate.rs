@@ -1,20 +1,27 @@
 //! Judges a new naming by decisions that were made: who would be called
-//! something else, who would be called nothing, who would be called the same.
+//! something else, who would be called nothing, who would be called the same,
+//! and who would be called something else tomorrow.
 //!
 //! Each decision's facts are put to the naming that serves and to the
 //! candidate. Judging is bounded in number and in time, and what could not be
 //! judged is refused: a gate that gives up lets nothing pass.
 
-use super::recorded::{OUT_OF_TIME, decisions};
+mod answer;
+mod dependence;
+
+use super::recorded::{Found, OUT_OF_TIME, decisions};
 use crate::config::GateConfig;
-use crate::error::AttestError;
 use crate::identity::AgentIdentity;
 use crate::namespace::Namespace;
+use crate::naming::Naming;
 use crate::namings::Namings;
 use crate::subject_key::{SubjectKey, SubjectKeys};
+use answer::Answer;
+use dependence::Moving;
 use nameplate_policy::{Digest, Facts};
-use std::collections::{HashMap, HashSet};
-use std::time::Instant;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 /// Segments of an ID before the path that a policy gives: `spire`, `agent`
 /// and the attestor's name.
@@ -26,6 +33,32 @@ pub(super) struct Bench<'a> {
     pub(super) serving: &'a Namings,
     pub(super) candidate: &'a Namings,
     pub(super) subjects: &'a SubjectKeys,
+    /// In seconds since 1970.
+    pub(super) now: u64,
+}
+
+/// What the gate says of `candidate` beside `serving`, at `now` and over facts
+/// that nobody recorded: to try a gate, and not to pass one.
+///
+/// # Errors
+/// What the candidate breaks, a sentence each.
+pub fn judge_over(
+    gate: &GateConfig,
+    namespace: &Namespace,
+    (serving, candidate): (Naming, Naming),
+    facts: impl IntoIterator<Item = Facts>,
+    now: SystemTime,
+) -> Result<(), Vec<String>> {
+    let alone = |naming| Namings::new(Arc::new(naming), BTreeMap::new());
+    let bench = Bench {
+        namespace,
+        serving: &alone(serving),
+        candidate: &alone(candidate),
+        subjects: &SubjectKeys::default(),
+        now: super::seconds(now),
+    };
+    let ends = Instant::now() + gate.within;
+    tallied(gate, &bench, facts.into_iter().map(Ok), ends).map(|_judged| ())
 }
 
 /// Lets the candidate pass, and says over how many decisions.
@@ -36,6 +69,25 @@ pub(super) fn judge(gate: &GateConfig, bench: &Bench<'_>) -> Result<usize, Vec<S
     let ends = Instant::now() + gate.within;
     let attestor = bench.namespace.attestor.as_str();
     let all = decisions(&gate.against, attestor, gate.records, ends).map_err(|why| vec![why])?;
+    match tallied(gate, bench, all, ends)? {
+        0 => {
+            let folder = gate.against.display();
+            Err(vec![format!(
+                "no decision in `{folder}` can be judged over: there is none of this attestor \
+                 whose facts are all there"
+            )])
+        }
+        judged => Ok(judged),
+    }
+}
+
+/// How many decisions there are, where the candidate breaks nothing.
+fn tallied(
+    gate: &GateConfig,
+    bench: &Bench<'_>,
+    all: impl Iterator<Item = Found>,
+    ends: Instant,
+) -> Result<usize, Vec<String>> {
     let mut tally = Tally::default();
     let mut judged = 0usize;
     for facts in all {
@@ -45,13 +97,6 @@ pub(super) fn judge(gate: &GateConfig, bench: &Bench<'_>) -> Result<usize, Vec<S
         }
         tally.add(gate, bench, &facts);
         judged = judged.saturating_add(1);
-    }
-    if judged == 0 {
-        let folder = gate.against.display();
-        return Err(vec![format!(
-            "no decision in `{folder}` can be judged over: there is none of this attestor whose \
-             facts are all there"
-        )]);
     }
     let reasons = tally.reasons(gate);
     if reasons.is_empty() {
@@ -67,6 +112,10 @@ struct Tally {
     changed: Counted,
     vanished: Counted,
     collided: Counted,
+    /// By what it is that moves, where the answer moves with it.
+    moved: BTreeMap<Moving, Counted>,
+    /// Subjects that were asked about as they will come another time.
+    asked_again: HashSet<SubjectKey>,
     /// By digest of the new ID: the subject that is given it, and its ID now.
     given: HashMap<Digest, (SubjectKey, Option<Digest>)>,
 }
@@ -94,26 +143,29 @@ impl Counted {
 
 impl Tally {
     fn add(&mut self, gate: &GateConfig, bench: &Bench<'_>, facts: &Facts) {
-        let answer = |namings: &Namings| {
-            let naming = namings.of(facts.cluster());
-            naming.answer(bench.namespace, facts)
-        };
         let subject = bench.subjects.key(facts);
-        let (now, then) = (answer(bench.serving), answer(bench.candidate));
+        let now = Answer::of(bench.serving, bench.namespace, facts);
+        let then = Answer::of(bench.candidate, bench.namespace, facts);
         match (&now, &then) {
-            (Ok(now), Ok(then)) if now == then => {}
-            (_, Ok(then)) if allowed(gate, then) => {}
-            (now, Ok(then)) => self.changed.add(subject, || {
-                let now = now.as_ref().map_or_else(no_identity, shown);
-                format!("{now} becomes {}", shown(then))
-            }),
-            (Ok(now), Err(error)) => self.vanished.add(subject, || {
-                format!("{} becomes {}", shown(now), no_identity(error))
-            }),
-            (Err(_), Err(_)) => {}
+            (_, Answer::Identity(to)) if now == then || allowed(gate, now.identity(), to) => {}
+            (_, Answer::Identity(_)) => {
+                self.changed
+                    .add(subject, || format!("{now} becomes {then}"));
+            }
+            (Answer::Identity(_), Answer::Nothing(_)) => {
+                self.vanished
+                    .add(subject, || format!("{now} becomes {then}"));
+            }
+            (Answer::Nothing(_), Answer::Nothing(_)) => {}
         }
-        if let Ok(then) = &then {
-            self.collide(subject, now.ok().as_ref(), then);
+        if let Some(to) = then.identity() {
+            self.collide(subject, now.identity(), to);
+        }
+        // A machine that attests every hour comes again as itself.
+        if gate.no_new_dependence && self.asked_again.insert(subject) {
+            for (moving, words) in dependence::found(bench, facts, &subject, (&now, &then)) {
+                self.moved.entry(moving).or_default().add(subject, || words);
+            }
         }
     }
 
@@ -157,6 +209,14 @@ impl Tally {
                 self.collided.first
             ));
         }
+        for (moving, counted) in &self.moved {
+            reasons.push(format!(
+                "{} by {moving} alone, and not so by what serves (`no_new_dependence`); the \
+                 first: {}",
+                subjects(counted, "is answered otherwise", "are answered otherwise"),
+                counted.first
+            ));
+        }
         reasons
     }
 }
@@ -169,25 +229,25 @@ fn subjects(those: &Counted, one: &str, more: &str) -> String {
     }
 }
 
-/// Whether an identity is one that may be new.
-fn allowed(gate: &GateConfig, identity: &AgentIdentity) -> bool {
-    gate.allow.iter().any(|pattern| {
-        let path = identity.spiffe_id().segments().skip(GIVEN_SEGMENTS);
-        pattern.matches(path)
-    })
-}
-
-fn shown(identity: &AgentIdentity) -> String {
-    let selectors: Vec<_> = identity
-        .selectors()
-        .map(|selector| selector.value.to_owned())
-        .collect();
-    format!("`{}` [{}]", identity.spiffe_id(), selectors.join(", "))
-}
-
-fn no_identity(error: &AttestError) -> String {
-    if let AttestError::Denied { denial, .. } = error {
-        return format!("a denial (`{}`)", denial.code);
-    }
-    format!("a fault (`{}`)", error.reason())
+/// Whether a subject may be given `to` in place of what it has: by another ID
+/// that may be new, and with the selectors that it has but for those that may
+/// change. Who has no identity has no selectors either.
+fn allowed(gate: &GateConfig, from: Option<&AgentIdentity>, to: &AgentIdentity) -> bool {
+    let same_id = from.is_some_and(|from| from.spiffe_id() == to.spiffe_id());
+    let may_be_new = || {
+        let mut patterns = gate.allow.iter();
+        patterns.any(|pattern| pattern.matches(to.spiffe_id().segments().skip(GIVEN_SEGMENTS)))
+    };
+    let kept = |identity: &AgentIdentity| -> Vec<String> {
+        let values = identity.selectors().map(|selector| selector.value);
+        let mut kept = Vec::new();
+        for value in values {
+            let mut patterns = gate.allow_selectors.iter();
+            if !patterns.any(|pattern| pattern.matches(value)) {
+                kept.push(value.to_owned());
+            }
+        }
+        kept
+    };
+    (same_id || may_be_new()) && from.map(kept).unwrap_or_default() == kept(to)
 }

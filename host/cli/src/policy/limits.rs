@@ -158,7 +158,10 @@ fn parse(text: &str) -> Result<Change, String> {
     if let Some((name, field)) = FUELS.into_iter().find(|(known, _)| *known == name) {
         let fuel = number(value)?;
         if !(1..=MAX_FUEL).contains(&fuel) {
-            return Err(format!("`{name}` lies between 1 and {MAX_FUEL}"));
+            return Err(format!(
+                "`{name}` lies between 1 and {}",
+                nameplate_words::grouped(MAX_FUEL)
+            ));
         }
         return Ok(Change {
             name,

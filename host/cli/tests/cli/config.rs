@@ -72,7 +72,8 @@ fn what_is_recorded_and_what_a_swap_has_to_pass_is_shown() {
         "                at most 0 named otherwise, besides /staging/**",
         "                no new denials",
         "                any new collisions",
-        "  rollback      above a share of 0.1 faults, of at least 20 within 10m",
+        "                no answers that change by themselves",
+        "  rollback      above a share of 0.1 faults, of at least 20 subjects within 10m",
         "  shadow        builtin:pod",
         "  collisions    warn",
     ] {
@@ -106,6 +107,37 @@ fn what_is_recorded_and_what_a_swap_has_to_pass_is_shown() {
         "on_collision",
     ] {
         assert_eq!(answer["attestors"][0].get(key), None, "{key}");
+    }
+}
+
+/// What takes a guard away is said.
+#[test]
+fn what_a_swap_need_not_pass_is_a_warning() {
+    let text = trusted().read("nameplate.toml");
+    warns(
+        &text.replace("no_collisions = false", "no_new_dependence = false"),
+        "warning: a policy that changes its answers by itself, tomorrow or in a year, passes this gate",
+    );
+    warns(
+        &text.replace("faults = 0.1", "count = \"attestations\""),
+        "warning: one machine whose attestations fail takes a policy back for all others",
+    );
+}
+
+#[test]
+fn what_may_change_besides_is_shown() {
+    let place = trusted();
+    let text = place.read("nameplate.toml");
+    let text = text.replace("no_collisions = false", "allow_selectors = [\"rack:*\"]");
+    let text = text.replace("faults = 0.1", "despite_digest = true");
+    place.write("nameplate.toml", &text);
+    let run = place.run("config check nameplate.toml").exits(0);
+    for line in [
+        "                but for selectors rack:*",
+        "                also where another digest is pinned",
+    ] {
+        let found = run.stdout.lines().any(|found| found == line);
+        assert!(found, "{line}\n{}", run.stdout);
     }
 }
 

@@ -5,10 +5,12 @@ use super::policy::policy;
 use super::table::TableReader;
 use crate::config::problem::{Problem, quoted};
 use crate::config::{
-    CollisionsConfig, GateConfig, NamingConfig, PathPatternError, RollbackConfig, SwapsConfig,
+    CollisionsConfig, Counted, GateConfig, NamingConfig, PathPatternError, RollbackConfig,
+    SelectorPatternError, SwapsConfig,
 };
 use crate::fact::{FactPointer, NoSuchFact};
 use crate::holders::{HoldersLimits, OnCollision};
+use nameplate_files::DirectoryCheck;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,6 +34,7 @@ pub(super) fn swaps(
         collisions,
         subjects: subjects(table),
         state,
+        directory_check: DirectoryCheck::On,
     }
 }
 
@@ -55,6 +58,15 @@ fn gate(table: &mut TableReader<'_, '_>, state: Option<&Path>) -> Option<GateCon
             })
         })
     });
+    let allow_selectors = table
+        .strings("allow_selectors", "agent_node_label:*")
+        .and_then(|texts| {
+            table.each(texts.value, |text| {
+                text.parse().map_err(|error: SelectorPatternError| {
+                    format!("{} is no pattern for selectors: {error}", quoted(text))
+                })
+            })
+        });
     let flag =
         |table: &mut TableReader<'_, '_>, key| table.boolean(key).is_none_or(|flag| flag.value);
     Some(GateConfig {
@@ -62,6 +74,8 @@ fn gate(table: &mut TableReader<'_, '_>, state: Option<&Path>) -> Option<GateCon
         allow: allow.unwrap_or_default(),
         no_new_denials: flag(table, "no_new_denials"),
         no_collisions: flag(table, "no_collisions"),
+        no_new_dependence: no_new_dependence(table),
+        allow_selectors: allow_selectors.unwrap_or_default(),
         records: table
             .count("records", 1..=10_000_000)
             .map_or(100_000, |field| field.value),
@@ -86,8 +100,25 @@ fn against(table: &mut TableReader<'_, '_>, state: Option<&Path>) -> Option<Path
     Some(table.reading().path(Path::new(written.value)))
 }
 
+/// Without it the gate sees nothing but the day on which it is asked.
+fn no_new_dependence(table: &mut TableReader<'_, '_>) -> bool {
+    let Some(written) = table.boolean("no_new_dependence") else {
+        return true;
+    };
+    if !written.value {
+        let text = "a policy that changes its answers by itself, tomorrow or in a year, passes \
+                    this gate";
+        table.note(Problem::warning(written.span, text));
+    }
+    written.value
+}
+
 fn rollback(table: &mut TableReader<'_, '_>) -> RollbackConfig {
     RollbackConfig {
+        count: counted(table),
+        despite_digest: table
+            .boolean("despite_digest")
+            .is_some_and(|flag| flag.value),
         faults: table.share("faults").map_or(0.05, |field| field.value),
         after: table
             .number("after", 1..=1_000_000)
@@ -95,6 +126,26 @@ fn rollback(table: &mut TableReader<'_, '_>) -> RollbackConfig {
         within: table
             .duration("within", Duration::from_secs(1)..=7 * DAY)
             .map_or(Duration::from_secs(10 * 60), |field| field.value),
+    }
+}
+
+fn counted(table: &mut TableReader<'_, '_>) -> Counted {
+    let Some(written) = table.string("count") else {
+        return Counted::Subjects;
+    };
+    match written.value {
+        "subjects" => Counted::Subjects,
+        "attestations" => {
+            let text = "one machine whose attestations fail takes a policy back for all others";
+            table.note(Problem::warning(written.span, text));
+            Counted::Attestations
+        }
+        other => {
+            let text = format!("{} is nothing that is counted", quoted(other));
+            let problem = Problem::error(written.span, text);
+            table.note(problem.with_help("write `subjects` or `attestations`"));
+            Counted::Subjects
+        }
     }
 }
 

@@ -265,3 +265,40 @@ fn a_fact_that_was_only_looked_at_is_told_by_its_fuel() {
             .looked_at
     );
 }
+
+/// A policy that will answer otherwise one day depends on the time today.
+#[test]
+fn a_policy_that_waits_for_its_time_is_told() {
+    let facts = samples::service_account();
+    let at = facts.attested_at;
+    let turning = |turns: u64| {
+        let ask = move |_: &Value, facts: &Facts| {
+            let name = if facts.attested_at < turns { "a" } else { "b" };
+            let outcome = Outcome::Identity {
+                spiffe_id: format!("{}{name}", crate::study::names::prefix(facts)),
+                selectors: Vec::new(),
+            };
+            (outcome, Some(1))
+        };
+        let explanation = explain_asking(&ask, &samples::service_account(), 0);
+        influence(&explanation.facts, "attested_at").clone()
+    };
+    const HOUR: u64 = 3_600;
+    const YEAR: u64 = 365 * 24 * HOUR;
+    for (turns, first) in [
+        (at + 2 * HOUR, "ten years later"),
+        (at + 9 * YEAR, "ten years later"),
+        (at - 2 * HOUR, "a day earlier"),
+        (at - 364 * 24 * HOUR, "a year earlier"),
+    ] {
+        let found = turning(turns);
+        assert!(found.effects.path, "{turns}");
+        let usual = if turns > at { "/a" } else { "/b" };
+        let changed = found.tried.iter().find(|tried| {
+            !matches!(&tried.outcome, Outcome::Identity { spiffe_id, .. } if spiffe_id.ends_with(usual))
+        });
+        assert_eq!(changed.unwrap().change, first, "{turns}");
+    }
+    // Its twin: one whose time is long past.
+    assert!(turning(at - 2 * YEAR).effects.none());
+}

@@ -6,7 +6,7 @@ use nameplate_attestor::OnCollision;
 use nameplate_attestor::config::{
     AttestorConfig, CollisionsConfig, GateConfig, NamingConfig, RollbackConfig,
 };
-use nameplate_attestor::decisions::{Flush, OnError, Options};
+use nameplate_attestor::decisions::{Flush, OnError, Options, Rejections};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::path::Path;
@@ -34,6 +34,7 @@ struct LogSummary<'a> {
     directory: &'a Path,
     flush: &'static str,
     on_error: &'static str,
+    rejections: &'static str,
     redact: Vec<String>,
     checkpoint_file: Option<&'a Path>,
     signed: bool,
@@ -44,8 +45,10 @@ struct GateSummary<'a> {
     against: &'a Path,
     max_changed: usize,
     allow: Vec<String>,
+    allow_selectors: Vec<String>,
     no_new_denials: bool,
     no_collisions: bool,
+    no_new_dependence: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -54,6 +57,8 @@ struct RollbackSummary {
     faults: f64,
     after: u64,
     within_s: u64,
+    count: &'static str,
+    despite_digest: bool,
 }
 
 impl<'a> TrustSummary<'a> {
@@ -84,14 +89,18 @@ impl<'a> TrustSummary<'a> {
         }
         if let Some(rollback) = &self.rollback {
             let (faults, after) = (rollback.faults, rollback.after);
+            let count = rollback.count;
             let within = humantime::format_duration(Duration::from_secs(rollback.within_s));
             row(
                 out,
                 "rollback",
                 format_args!(
-                    "above a share of {faults} faults, of at least {after} within {within}"
+                    "above a share of {faults} faults, of at least {after} {count} within {within}"
                 ),
             )?;
+            if rollback.despite_digest {
+                row(out, "", "also where another digest is pinned")?;
+            }
         }
         if let Some(shadow) = &self.shadow {
             row(out, "shadow", printable(shadow))?;
@@ -116,6 +125,10 @@ impl<'a> LogSummary<'a> {
                 OnError::Refuse => "refuse",
                 OnError::Drop => "drop",
             },
+            rejections: match options.rejections {
+                Rejections::Count => "count",
+                Rejections::Each => "each",
+            },
             redact: options.redact.iter().map(ToString::to_string).collect(),
             checkpoint_file: options.checkpoints.file.as_deref(),
             signed: options.checkpoints.key.is_some(),
@@ -130,6 +143,9 @@ impl<'a> LogSummary<'a> {
             "",
             format_args!("flush `{flush}`, on an error `{on_error}`"),
         )?;
+        if self.rejections == "each" {
+            row(out, "", "every rejection has a record")?;
+        }
         if !self.redact.is_empty() {
             let without = printable(&self.redact.join(", "));
             row(out, "", format_args!("without {without}"))?;
@@ -149,8 +165,14 @@ impl<'a> GateSummary<'a> {
             against: &gate.against,
             max_changed: gate.max_changed,
             allow: gate.allow.iter().map(ToString::to_string).collect(),
+            allow_selectors: gate
+                .allow_selectors
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             no_new_denials: gate.no_new_denials,
             no_collisions: gate.no_collisions,
+            no_new_dependence: gate.no_new_dependence,
         }
     }
 
@@ -172,9 +194,14 @@ impl<'a> GateSummary<'a> {
                 ),
             ),
         }?;
+        if !self.allow_selectors.is_empty() {
+            let selectors = printable(&self.allow_selectors.join(", "));
+            row(out, "", format_args!("but for selectors {selectors}"))?;
+        }
         for (refused, what) in [
             (self.no_new_denials, "new denials"),
             (self.no_collisions, "new collisions"),
+            (self.no_new_dependence, "answers that change by themselves"),
         ] {
             let word = if refused { "no" } else { "any" };
             row(out, "", format_args!("{word} {what}"))?;
@@ -189,6 +216,8 @@ impl RollbackSummary {
             faults: rollback.faults,
             after: rollback.after,
             within_s: rollback.within.as_secs(),
+            count: rollback.count.as_str(),
+            despite_digest: rollback.despite_digest,
         }
     }
 }

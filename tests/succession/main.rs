@@ -8,209 +8,20 @@
     reason = "a test; clippy's own exemption covers `#[test]` functions only"
 )]
 
-use nameplate_attestor::config::Problems;
-use nameplate_attestor::{Attempt, SpiffeId};
+mod files;
+mod foresight;
+mod pins;
+mod subjects;
+mod together;
+
+use files::*;
 use nameplate_attestor::{
-    AttestError, Attestation, Attestors, Change, Failure, HolderNotice, Observer, Refused,
-    RefusedBy, Status, Why, release,
+    Attestors, Change, Failure, HolderNotice, Refused, RefusedBy, SpiffeId, Why, release,
 };
-use nameplate_evidence::{Method, RawEvidence, Subject};
-use nameplate_policy::{Facts, Sandbox};
-use nameplate_tests::{Clusters, NOW, Token, Watchdog, at, facts, guest};
-use serde_json::json;
+use nameplate_policy::Sandbox;
+use nameplate_tests::{Clusters, NOW, Watchdog, at, guest};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-use tempfile::TempDir;
-
-/// A component that says which one it is.
-fn numbered(number: u64) -> Vec<u8> {
-    guest::answering(&[format!("generation-{number}")], &[format!("n:{number}")])
-}
-
-/// A component whose answer is no SPIFFE ID.
-fn unusable() -> Vec<u8> {
-    guest::answering(&[".."], &[])
-}
-
-/// A component that denies with this code.
-fn denying(code: &[u8]) -> Vec<u8> {
-    nameplate_torture::component::denying(code, b"").unwrap()
-}
-
-/// Hears of changes.
-#[derive(Debug, Default)]
-struct Heard(Mutex<Vec<Change>>);
-
-impl Observer for Heard {
-    fn changed(&self, name: &str, change: &Change) {
-        assert_eq!(name, "k8s_sat");
-        self.0.lock().unwrap().push(change.clone());
-    }
-}
-
-/// A folder with keys, a policy file, cases and a configuration.
-struct Files {
-    folder: TempDir,
-    clusters: Clusters,
-    heard: Arc<Heard>,
-}
-
-impl Files {
-    /// `more` are further keys of the attestor.
-    fn new(more: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let clusters = Clusters::new();
-        clusters.write_keys(folder.path());
-        let files = Self {
-            folder,
-            clusters,
-            heard: Arc::default(),
-        };
-        files.write("policy.wasm", &numbered(1));
-        files.configure(r#"{ source = "policy.wasm" }"#, more);
-        files
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: &[u8]) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    fn configure(&self, policy: &str, more: &str) {
-        let text = format!(
-            r#"
-trust_domain = "example.org"
-state_directory = "state"
-
-[attestors.k8s_sat]
-policy = {policy}
-limits = {{ deadline = "60s" }}
-{more}
-
-[attestors.k8s_sat.clusters.staging]
-service_account_key_file   = "keys/staging.pem"
-service_account_allow_list = ["spire:spire-agent"]
-issuer   = "https://kubernetes.default.svc.cluster.local"
-audience = ["spire-server"]
-"#
-        );
-        self.write("nameplate.toml", text.as_bytes());
-    }
-
-    fn try_open(&self) -> Result<Attestors, Problems> {
-        self.try_open_at(NOW)
-    }
-
-    fn try_open_at(&self, now: u64) -> Result<Attestors, Problems> {
-        let heard = Arc::clone(&self.heard) as _;
-        let config = self.path("nameplate.toml");
-        Attestors::open_observed(&config, Sandbox::new().unwrap(), heard, at(now))
-    }
-
-    fn open(&self) -> Attestors {
-        self.try_open()
-            .unwrap_or_else(|problems| panic!("{}", problems.render(false)))
-    }
-
-    /// Attests from the node called `node` of the UID `uid`.
-    fn attest_from(
-        &self,
-        attestors: &Attestors,
-        node: &str,
-        uid: &str,
-    ) -> Result<Attestation, AttestError> {
-        let mut token = Token::default();
-        let claims = json!({
-            "namespace": "spire",
-            "serviceaccount": {"name": "spire-agent", "uid": uid},
-            "pod": {"name": format!("agent-on-{node}"), "uid": uid},
-            "node": {"name": node, "uid": uid},
-        });
-        token.claims.insert("kubernetes.io".to_owned(), claims);
-        let token = self.clusters.staging.issue(&token);
-        let evidence =
-            RawEvidence::service_account_token(Method::K8sSat, "staging", &token, None).unwrap();
-        let attempt = Attempt::replayed(at(NOW), facts::ATTESTATION_ID.parse().unwrap());
-        attestors
-            .named("k8s_sat")
-            .unwrap()
-            .attest(&evidence, &attempt)
-    }
-
-    fn attest(&self, attestors: &Attestors) -> Result<Attestation, AttestError> {
-        self.attest_from(attestors, "worker-1", UID_1)
-    }
-
-    fn name(&self, attestors: &Attestors) -> String {
-        name_of(&self.attest(attestors).unwrap())
-    }
-
-    fn heard(&self) -> Vec<Change> {
-        std::mem::take(&mut *self.heard.0.lock().unwrap())
-    }
-
-    /// The status as another process reads it.
-    fn status(&self) -> (Status, bool) {
-        let mut all = Status::read_all(&self.path("state")).unwrap();
-        assert_eq!(all.len(), 1);
-        all.remove(0)
-    }
-
-    fn state_file(&self, name: &str) -> PathBuf {
-        self.path("state/k8s_sat").join(name)
-    }
-}
-
-const UID_1: &str = "0b1c2d3e-0000-4000-8000-000000000001";
-const UID_2: &str = "0b1c2d3e-0000-4000-8000-000000000002";
-
-fn name_of(attestation: &Attestation) -> String {
-    let id = attestation.identity.spiffe_id();
-    id.segments().skip(3).collect::<Vec<_>>().join("/")
-}
-
-/// A template policy of this path.
-fn template(path: &str) -> String {
-    format!(r#"{{ source = "builtin:template", settings = {{ path = {path}, selectors = [] }} }}"#)
-}
-
-/// Facts of a node.
-fn node(name: &str, uid: &str) -> Facts {
-    let mut facts = facts::bound();
-    if let Subject::ServiceAccount(account) = &mut facts.subject {
-        account.cluster = "staging".to_owned();
-        let node = account.node.as_mut().unwrap();
-        (node.name, node.uid) = (name.to_owned(), Some(uid.to_owned()));
-    }
-    facts
-}
-
-/// Decisions to judge by: two nodes, and one that has no node.
-fn cases(files: &Files) {
-    let mut without = node("", "");
-    if let Subject::ServiceAccount(account) = &mut without.subject {
-        account.node = None;
-    }
-    let all = [
-        ("one", node("worker-1", UID_1)),
-        ("two", node("worker-2", UID_2)),
-        ("without", without),
-    ];
-    for (name, facts) in all {
-        let case = json!({ "facts": facts });
-        files.write(&format!("cases/{name}.json"), case.to_string().as_bytes());
-    }
-}
-
-fn id(path: &str) -> String {
-    format!("spiffe://example.org/spire/agent/k8s_sat/{path}")
-}
 
 /// Every gate, with a naming that breaks it and no other; and the same naming
 /// where that gate stands open.
@@ -458,8 +269,6 @@ fn a_state_directory_is_one_process_s() {
     files.open();
 }
 
-const ROLLBACK: &str = r#"rollback = { faults = 0.5, after = 4, within = "10m" }"#;
-
 #[test]
 fn a_naming_that_fails_too_often_is_taken_back() {
     let files = Files::new(ROLLBACK);
@@ -469,15 +278,15 @@ fn a_naming_that_fails_too_often_is_taken_back() {
         attestors.reload_at(at(NOW)).unwrap().serving,
         [("k8s_sat".to_owned(), 2)]
     );
-    for _ in 0..3 {
-        let error = files.attest(&attestors).unwrap_err();
+    for number in 1..=3 {
+        let error = files.attest_as(&attestors, number).unwrap_err();
         assert_eq!(error.failure(), Failure::Fault);
         assert!(files.heard().is_empty());
     }
     let rate = files.status().0.probation.unwrap().rate;
     assert_eq!((rate.faults, rate.asked), (0, 0), "written at changes");
     // The one that makes it too many still fails; the next is named.
-    files.attest(&attestors).unwrap_err();
+    files.attest_as(&attestors, 4).unwrap_err();
     let answer = files.attest(&attestors).unwrap();
     assert_eq!(
         (name_of(&answer).as_str(), answer.generation),
@@ -497,7 +306,7 @@ fn a_naming_that_fails_too_often_is_taken_back() {
     assert!(
         reasons
             .concat()
-            .ends_with("failed 4 of 4 attestations after the swap")
+            .ends_with("failed 4 of 4 subjects after the swap")
     );
     let (status, _) = files.status();
     assert_eq!(status.serving.why, Why::RolledBack);
@@ -525,13 +334,13 @@ fn a_naming_that_fails_seldom_or_denies_stays() {
     let attestors = files.open();
     files.configure(&by_node, &format!("{ROLLBACK}\n{RESERVED}"));
     attestors.reload_at(at(NOW)).unwrap();
-    for node in ["good", "bad", "good", "bad"] {
-        let answer = files.attest_from(&attestors, node, UID_1);
+    for (number, node) in (1..).zip(["good", "bad", "good", "bad"]) {
+        let answer = files.attest_from(&attestors, node, &uid(number));
         assert_eq!(answer.is_ok(), node == "good");
     }
     assert_eq!(attestors.named("k8s_sat").unwrap().generation(), 2);
     // One more fault is more than half.
-    files.attest_from(&attestors, "bad", UID_1).unwrap_err();
+    files.attest_from(&attestors, "bad", &uid(5)).unwrap_err();
     assert_eq!(files.name(&attestors), "generation-1");
 
     // A denial is an answer.
@@ -539,22 +348,11 @@ fn a_naming_that_fails_seldom_or_denies_stays() {
     let attestors = files.open();
     files.write("policy.wasm", &denying(b"no"));
     attestors.reload_at(at(NOW)).unwrap();
-    for _ in 0..10 {
-        let error = files.attest(&attestors).unwrap_err();
+    for number in 1..=10 {
+        let error = files.attest_as(&attestors, number).unwrap_err();
         assert_eq!(error.reason(), "policy_denied");
     }
     assert_eq!(attestors.named("k8s_sat").unwrap().generation(), 2);
-}
-
-/// An envelope in which a node called `bad` has no name.
-const RESERVED: &str = r#"envelope = { reserved = ["bad"] }"#;
-
-/// What was heard of a swap that is not on probation.
-fn unwatched(files: &Files) -> String {
-    match files.heard().as_slice() {
-        [Change::Warning(warning)] => warning.clone(),
-        heard => panic!("{heard:?}"),
-    }
 }
 
 /// A policy that fails because it was restricted does not lift the restriction.
@@ -564,8 +362,8 @@ fn a_rollback_undoes_no_restriction() {
     let files = Files::new("");
     files.configure(&by_node, ROLLBACK);
     let attestors = files.open();
-    let bad = || files.attest_from(&attestors, "bad", UID_1);
-    assert_eq!(name_of(&bad().unwrap()), "bad");
+    let bad = |number| files.attest_from(&attestors, "bad", &uid(number));
+    assert_eq!(name_of(&bad(1).unwrap()), "bad");
     files.configure(&by_node, &format!("{ROLLBACK}\n{RESERVED}"));
     attestors.reload_at(at(NOW)).unwrap();
     assert_eq!(
@@ -573,8 +371,8 @@ fn a_rollback_undoes_no_restriction() {
         "a naming that fails would not be taken back for the one before: its envelope or limits \
          allow what the new ones do not"
     );
-    for _ in 0..10 {
-        assert_eq!(bad().unwrap_err().reason(), "path_reserved");
+    for number in 1..=10 {
+        assert_eq!(bad(number).unwrap_err().reason(), "path_reserved");
     }
     // Nor by a restart with a policy that cannot be loaded.
     let state = files.state_file("generations.json");
@@ -617,8 +415,8 @@ fn a_rollback_names_no_cluster_by_another_policy() {
         "a naming that fails would not be taken back for the one before: other clusters have a \
          policy of their own"
     );
-    for _ in 0..10 {
-        let error = files.attest(&attestors).unwrap_err();
+    for number in 1..=10 {
+        let error = files.attest_as(&attestors, number).unwrap_err();
         assert_eq!(error.reason(), "path_segment");
     }
 }
@@ -634,8 +432,8 @@ fn what_may_fail_itself_is_nothing_to_go_back_to() {
     files.write("policy.wasm", &guest::answering(&["."], &[]));
     attestors.reload_at(at(NOW)).unwrap();
     assert_eq!(files.status().0.before.unwrap().generation, 1);
-    for _ in 0..4 {
-        files.attest(&attestors).unwrap_err();
+    for number in 1..=4 {
+        files.attest_as(&attestors, number).unwrap_err();
     }
     assert_eq!(files.name(&attestors), "generation-1");
     assert!(matches!(
@@ -659,8 +457,8 @@ fn a_restart_does_not_end_a_probation() {
     let files = swapped();
     let attestors = files.open();
     assert_eq!(files.status().0.probation.unwrap().until, NOW + 600);
-    for _ in 0..4 {
-        files.attest(&attestors).unwrap_err();
+    for number in 1..=4 {
+        files.attest_as(&attestors, number).unwrap_err();
     }
     assert_eq!(files.name(&attestors), "generation-1");
 
@@ -668,8 +466,8 @@ fn a_restart_does_not_end_a_probation() {
     let files = swapped();
     let attestors = files.try_open_at(NOW + 601).unwrap();
     assert_eq!(files.status().0.probation, None);
-    for _ in 0..10 {
-        files.attest(&attestors).unwrap_err();
+    for number in 1..=10 {
+        files.attest_as(&attestors, number).unwrap_err();
     }
 }
 
@@ -772,8 +570,9 @@ fn a_rollback_brings_no_key_back() {
         ..files
     };
     // The probation goes on over a swap of keys.
-    for _ in 0..4 {
-        assert_eq!(old(&rekeyed), Failure::Fault);
+    for number in 1..=4 {
+        let error = rekeyed.attest_as(&attestors, number).unwrap_err();
+        assert_eq!(error.failure(), Failure::Fault);
     }
     assert_eq!(rekeyed.name(&attestors), "generation-1");
 }
