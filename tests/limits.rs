@@ -27,6 +27,9 @@ fn unlimited() -> Limits {
         locals: usize::MAX,
         joins: usize::MAX,
         indirect_calls: usize::MAX,
+        component_instances: usize::MAX,
+        declarations: usize::MAX,
+        segments: usize::MAX,
         settings_bytes: usize::MAX,
         fuel: u64::MAX / 2,
         configure_fuel: u64::MAX / 2,
@@ -77,7 +80,10 @@ mod alone {
                 fuel: 1_000_000,
                 ..unlimited()
             };
-            let expected = PolicyFault::Fuel { limit: 1_000_000 };
+            let expected = PolicyFault::Fuel {
+                limit: 1_000_000,
+                setting: "fuel",
+            };
             assert_eq!(fault(guest::file(guest), limits), expected, "{guest}");
         }
     }
@@ -89,7 +95,10 @@ mod alone {
                 configure_fuel: 1_000_000,
                 ..unlimited()
             };
-            let expected = PolicyFault::Fuel { limit: 1_000_000 };
+            let expected = PolicyFault::Fuel {
+                limit: 1_000_000,
+                setting: "configure_fuel",
+            };
             assert_eq!(fault(guest::file(guest), limits), expected, "{guest}");
         }
     }
@@ -165,8 +174,13 @@ mod alone {
             instances: 3,
             ..unlimited()
         };
-        let fault = fault(guest::file("memory_over_many"), limits);
-        assert_eq!(fault.reason(), "policy_instantiation", "{fault}");
+        let sandbox = Sandbox::new().unwrap();
+        let refused = load(&sandbox, &guest::file("memory_over_many"), &limits);
+        let Err(LoadError::Structure(StructureError::TooMuch { setting, found, .. })) = refused
+        else {
+            panic!("{refused:?}");
+        };
+        assert_eq!((setting, found), ("instances", 4));
     }
 
     #[test]
@@ -232,7 +246,7 @@ mod alone {
             let guests = guest::generated();
             guests.into_iter().find(|guest| guest.name == name).unwrap()
         };
-        let cases: [(&str, &str, Limits); 7] = [
+        let cases: [(&str, &str, Limits); 12] = [
             (
                 "nests 513 blocks",
                 "nesting",
@@ -286,6 +300,46 @@ mod alone {
                 "indirect_calls",
                 Limits {
                     indirect_calls: 256,
+                    ..unlimited()
+                },
+            ),
+            (
+                "doubles its instances 24 times",
+                "component_instances",
+                Limits {
+                    component_instances: 16,
+                    ..unlimited()
+                },
+            ),
+            (
+                "doubles a bag of instances 24 times",
+                "declarations",
+                Limits {
+                    declarations: 50_000,
+                    ..unlimited()
+                },
+            ),
+            (
+                "closes over two components 40 times",
+                "declarations",
+                Limits {
+                    declarations: 50_000,
+                    ..unlimited()
+                },
+            ),
+            (
+                "has 2000 data segments that it names",
+                "segments",
+                Limits {
+                    segments: 1_000,
+                    ..unlimited()
+                },
+            ),
+            (
+                "sets 100000 elements of a table",
+                "table_elements",
+                Limits {
+                    table_elements: 10_000,
                     ..unlimited()
                 },
             ),

@@ -179,6 +179,7 @@ fn write(signer: &Signer, directory: &Path, decisions: u64) {
             time: one.time,
             decision: (*one.decision).clone(),
             naming: Some(naming.clone()),
+            unproven: None,
         };
         // A full queue is the writer's to empty.
         match log.record(entry) {

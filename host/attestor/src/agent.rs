@@ -11,7 +11,7 @@ pub use node_certificate::{
     KeyDirectory, KeyDirectoryError, NodeCertificate, NodeCertificateError, NodeLog, NodeProgress,
     OpenRequest,
 };
-pub use svid::{SvidEndpoint, SvidEndpointError, SvidError, SvidSource};
+pub use svid::{MAX_SOCKET_BYTES, SvidEndpoint, SvidEndpointError, SvidError, SvidSource};
 pub use token::{MAX_TOKEN_FILE_BYTES, TokenFileError, TokenSource};
 
 use nameplate_evidence::Patience;

@@ -4,7 +4,7 @@ use crate::first_use::KnownAgents;
 use nameplate_evidence::Patience;
 use nameplate_evidence::certificates::{BundleSource, Surroundings};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 use uuid::Uuid;
 
 /// One attestation: when it is, and the identifier it has for once.
@@ -22,12 +22,21 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// How long an attestation waits for others where nobody says otherwise.
+    pub const PATIENCE: Duration = Duration::from_secs(30);
+
     /// An attestation at `now`, with a version 4 UUID drawn for it.
+    ///
+    /// It waits for others (an API server, published keys) until
+    /// [`PATIENCE`](Self::PATIENCE) has passed since this call. A thread that
+    /// may not wait takes [`asking_nobody`](Self::asking_nobody); evidence that
+    /// only others can vouch for is then refused.
     pub fn at(now: SystemTime) -> Self {
-        Self::replayed(now, Uuid::new_v4())
+        Self::replayed(now, Uuid::new_v4()).within(Patience::until(Instant::now() + Self::PATIENCE))
     }
 
-    /// An attestation as it was: to replay a decision, or to test one.
+    /// An attestation as it was: to replay a decision, or to test one. It asks
+    /// nobody, since others may say something else by now.
     pub fn replayed(now: SystemTime, id: Uuid) -> Self {
         Self {
             now,
@@ -39,12 +48,17 @@ impl Attempt {
         }
     }
 
-    /// The same, waiting for others (an API server, published keys) as long as
-    /// `patience` lasts. Without this nobody is asked.
+    /// The same, waiting for others as long as `patience` lasts.
     #[must_use]
     pub fn within(mut self, patience: Patience) -> Self {
         self.patience = patience;
         self
+    }
+
+    /// The same, verifying only what needs nobody else.
+    #[must_use]
+    pub fn asking_nobody(self) -> Self {
+        self.within(Patience::none())
     }
 
     /// The same, where an agent that is known already gets no second identity

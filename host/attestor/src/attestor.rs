@@ -19,10 +19,10 @@ use arc_swap::ArcSwap;
 use nameplate_decisions::Status as DecisionLogStatus;
 use nameplate_evidence::certificates::{CertificateError, Nonce};
 use nameplate_evidence::{
-    KeysStatus, Method, Proven, RawEvidence, Subject, VerifiedEvidence, Verifier,
+    ApiStatus, KeysStatus, Method, Proven, RawEvidence, Subject, VerifiedEvidence, Verifier,
 };
 use nameplate_policy::Facts;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -371,6 +371,36 @@ impl Attestor {
         self.current.load().number
     }
 
+    /// The configured cluster that others, its API server or whoever publishes
+    /// its keys, may be asked about while `evidence` is verified. None where
+    /// nobody is: what is left is computing. Asks nobody, and proves nothing.
+    pub fn waits_for(&self, evidence: &RawEvidence) -> Option<String> {
+        let current = self.current.load();
+        let cluster = current.generation.verifier.waits_for(evidence);
+        cluster.map(str::to_owned)
+    }
+
+    /// The clusters that others are asked about.
+    pub(crate) fn waiting_clusters(&self) -> BTreeSet<String> {
+        let current = self.current.load();
+        let clusters = current.generation.verifier.waiting_clusters();
+        clusters.into_iter().map(str::to_owned).collect()
+    }
+
+    /// What of `all` places, for those who wait for others, one cluster may
+    /// have: 1 at least.
+    pub(crate) fn share_of(&self, all: usize) -> usize {
+        let current = self.current.load();
+        let generation = &current.generation;
+        let share = generation.cluster_share;
+        share_of(all, share, generation.verifier.waiting_clusters().len())
+    }
+
+    /// The API servers that are asked, by the cluster's name, and how that goes.
+    pub fn api_servers(&self) -> BTreeMap<String, ApiStatus> {
+        self.current.load().generation.verifier.asked_servers()
+    }
+
     /// The clusters whose keys are followed, by name, and how that goes.
     pub fn followed_keys(&self) -> BTreeMap<String, KeysStatus> {
         match &self.current.load().generation.verifier {
@@ -389,5 +419,38 @@ impl Attestor {
     pub fn policy(&self, cluster: Option<&str>) -> Arc<PolicyLabel> {
         let current = self.current.load();
         Arc::clone(&current.generation.naming(cluster).label)
+    }
+}
+
+/// What of `all` places one of so many `clusters` may have: of several the same
+/// for each, unless the operator says a share.
+fn share_of(all: usize, share: Option<f64>, clusters: usize) -> usize {
+    let part = match share {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a share of a small number, from 0 to 1"
+        )]
+        Some(share) => (all as f64 * share) as usize,
+        None => all / clusters.max(1),
+    };
+    part.clamp(all.min(1), all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share_of;
+
+    #[test]
+    fn shares_add_up_to_the_whole_unless_the_operator_says_more() {
+        for (clusters, part) in [(0, 64), (1, 64), (2, 32), (3, 21), (64, 1), (256, 1)] {
+            assert_eq!(share_of(64, None, clusters), part, "{clusters}");
+        }
+        for (share, part) in [(0.0, 1), (0.01, 1), (0.25, 16), (1.0, 64)] {
+            assert_eq!(share_of(64, Some(share), 3), part, "{share}");
+        }
+        assert_eq!(share_of(0, Some(1.0), 1), 0);
+        assert_eq!(share_of(0, None, 1), 0);
     }
 }

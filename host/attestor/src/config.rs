@@ -34,6 +34,7 @@ use crate::spiffe_id::TrustDomain;
 use document::Node;
 use nameplate_evidence::certificates::CertificateVerifier;
 use nameplate_evidence::{Cluster, Method};
+use nameplate_words::grouped;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -75,6 +76,9 @@ pub struct AttestorConfig {
     pub naming: NamingConfig,
     /// Whether every token serves once.
     pub one_time_tokens: bool,
+    /// The share of the places for those who wait for others that one cluster
+    /// may have, from 0 to 1; the same for each where none is said.
+    pub cluster_share: Option<f64>,
     /// How its generations follow each other.
     pub swaps: SwapsConfig,
     /// Who is trusted to vouch for them.
@@ -100,6 +104,22 @@ pub enum TrustConfig {
     Clusters(Vec<ClusterConfig>),
     /// Authorities, that signed the peers' certificates.
     Certificates(CertificateVerifier),
+}
+
+impl TrustConfig {
+    /// Whether others are asked about a peer: an API server, or whoever
+    /// publishes keys.
+    pub fn waits_for_others(&self) -> bool {
+        match self {
+            Self::Clusters(clusters) => clusters
+                .iter()
+                .any(|cluster| cluster.trust.waits_for_others()),
+            Self::Certificates(verifier) => verifier
+                .node
+                .as_ref()
+                .is_some_and(|node| node.lookup.is_some()),
+        }
+    }
 }
 
 impl AttestorConfig {
@@ -167,7 +187,7 @@ impl Config {
     /// # Errors
     /// As [`Config::from_toml`].
     pub fn from_plugin(data: &PluginData, name: &str, base: &Path) -> Result<Self, Problems> {
-        let (document, source) = parse(&data.text, name, hcl::parse)?;
+        let (document, source) = parse(&data.text, name, plugin_data)?;
         decode::plugin(document, data, source, base)
     }
 
@@ -196,7 +216,7 @@ impl AgentConfig {
         name: &str,
         base: &Path,
     ) -> Result<(Self, Problems), Problems> {
-        let (document, source) = parse(&data.text, name, hcl::parse)?;
+        let (document, source) = parse(&data.text, name, plugin_data)?;
         decode::agent(&document, data, &source, base)
     }
 
@@ -231,6 +251,18 @@ impl PluginData {
     }
 }
 
+/// Parses what SPIRE hands over. Where that is JSON, a list of maps is the map
+/// of all of them, as it is for SPIRE; but the settings of a policy are JSON of
+/// its own.
+fn plugin_data(text: &str) -> Result<Node, Problem> {
+    let document = hcl::parse(text)?;
+    if hcl::is_json(text) {
+        hcl::maps_for_lists(document, "settings")
+    } else {
+        Ok(document)
+    }
+}
+
 /// Parses `text` in one of the formats, unless it is too long to be looked at.
 fn parse(
     text: &str,
@@ -239,7 +271,7 @@ fn parse(
 ) -> Result<(Node, Source), Problems> {
     let source = Source::new(name, text);
     if text.len() > MAX_CONFIG_BYTES {
-        let message = format!("larger than {MAX_CONFIG_BYTES} bytes");
+        let message = format!("larger than {} bytes", grouped(MAX_CONFIG_BYTES));
         return Err(source.problems(vec![Problem::error(None, message)]));
     }
     match format(text) {

@@ -8,6 +8,7 @@
 
 use crate::spiffe_id::SpiffeId;
 use nameplate_evidence::{Patience, Statement};
+use nameplate_words::grouped;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,7 +52,10 @@ pub enum UsedTokenError {
     #[error("the token has already been used")]
     Used,
     /// Too many tokens are remembered.
-    #[error("more than {MAX_USED_TOKENS} tokens in use, none of which has ended")]
+    #[error(
+        "more than {} tokens in use, none of which has ended",
+        grouped(MAX_USED_TOKENS)
+    )]
     Full,
     /// It never ends, so it would have to be remembered for ever.
     #[error("a token that never expires cannot be accepted once only")]

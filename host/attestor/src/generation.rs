@@ -25,6 +25,8 @@ pub struct Generation {
     pub(crate) namings: Namings,
     pub(crate) method: Method,
     pub(crate) one_time_tokens: bool,
+    /// What of the places for waiting one cluster may have, if it is said.
+    pub(crate) cluster_share: Option<f64>,
     pub(crate) records: Option<Records>,
     pub(crate) collisions: Option<Collisions>,
     pub(crate) shadow: Option<Arc<Shadow>>,
@@ -43,6 +45,7 @@ impl Generation {
             verifier,
             namings: Namings::new(Arc::new(naming), BTreeMap::new()),
             one_time_tokens: false,
+            cluster_share: None,
             records: None,
             collisions: None,
             shadow: None,
@@ -61,6 +64,14 @@ impl Generation {
     #[must_use]
     pub fn with_one_time_tokens(mut self) -> Self {
         self.one_time_tokens = true;
+        self
+    }
+
+    /// The same, where of the places for those who wait for others one cluster
+    /// may have this share, from 0 to 1, and not the same as each other.
+    #[must_use]
+    pub fn with_cluster_share(mut self, share: f64) -> Self {
+        self.cluster_share = Some(share);
         self
     }
 
@@ -166,6 +177,7 @@ impl Generation {
             namings,
             method: attestor.method,
             one_time_tokens: attestor.one_time_tokens,
+            cluster_share: attestor.cluster_share,
             records: None,
             collisions: None,
             shadow: None,

@@ -24,6 +24,7 @@ pub use releases::{RELEASE_HOLDS, ReleaseError, release};
 
 use crate::spiffe_id::SpiffeId;
 use crate::subject_key::SubjectKey;
+use nameplate_files::DirectoryCheck;
 use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase as _};
 use releases::Releases;
@@ -220,9 +221,19 @@ impl Holders {
     /// open. After a process was killed, the database is mended here.
     ///
     /// # Errors
-    /// [`HoldersError::Open`] and [`HoldersError::Releases`].
+    /// [`HoldersError::Open`], also where others may write to the directory, and
+    /// [`HoldersError::Releases`].
     pub fn open(directory: &Path, limits: HoldersLimits) -> Result<Self, HoldersError> {
-        let writer = Writer::open(directory, limits)?;
+        Self::open_checked(directory, limits, DirectoryCheck::On)
+    }
+
+    /// The same, in a directory that is this process's own by `check`.
+    pub(crate) fn open_checked(
+        directory: &Path,
+        limits: HoldersLimits,
+        check: DirectoryCheck,
+    ) -> Result<Self, HoldersError> {
+        let writer = Writer::open(directory, limits, check)?;
         let database = Arc::clone(&writer.database);
         let limits = Arc::clone(&writer.limits);
         let (orders, received) = mpsc::sync_channel(QUEUE);
@@ -342,14 +353,19 @@ fn unopened(directory: &Path, source: redb::Error) -> HoldersError {
     }
 }
 
-fn open_database(directory: &Path) -> Result<Database, redb::Error> {
-    let file = OpenOptions::new()
+fn open_database(directory: &Path, check: DirectoryCheck) -> Result<Database, redb::Error> {
+    check
+        .of(directory)
+        .map_err(|error| redb::Error::Io(std::io::Error::other(error)))?;
+    let mut options = OpenOptions::new();
+    options
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
-        .mode(0o600)
-        .open(directory.join(FILE))
+        .mode(0o600);
+    let file = check
+        .open(&options, &directory.join(FILE))
         .map_err(redb::Error::Io)?;
     let database = Database::builder()
         .set_cache_size(CACHE_BYTES)
@@ -370,8 +386,13 @@ struct Writer {
 }
 
 impl Writer {
-    fn open(directory: &Path, limits: HoldersLimits) -> Result<Self, HoldersError> {
-        let database = open_database(directory).map_err(|error| unopened(directory, error))?;
+    fn open(
+        directory: &Path,
+        limits: HoldersLimits,
+        check: DirectoryCheck,
+    ) -> Result<Self, HoldersError> {
+        let database =
+            open_database(directory, check).map_err(|error| unopened(directory, error))?;
         Ok(Self {
             database: Arc::new(database),
             limits: Arc::new(RwLock::new(limits)),

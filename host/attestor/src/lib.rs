@@ -100,6 +100,7 @@ mod namespace;
 mod naming;
 mod namings;
 mod placeholder;
+mod places;
 mod probation;
 mod record;
 mod selector_pattern;
@@ -112,14 +113,15 @@ mod token_method;
 
 pub use nameplate_decisions as decisions;
 pub use nameplate_evidence as evidence;
+pub use nameplate_files::DirectoryCheck;
 pub use nameplate_kubernetes as kubernetes;
 pub use nameplate_policy as policy;
 
 pub use agent::{
     AgentConfig, CertificateFiles, CertificateFilesError, Credential, CredentialError,
-    KeyDirectory, KeyDirectoryError, MAX_TOKEN_FILE_BYTES, NodeCertificate, NodeCertificateError,
-    NodeLog, NodeProgress, NodeSurroundings, OpenRequest, SvidEndpoint, SvidEndpointError,
-    SvidError, SvidSource, TokenFileError, TokenSource,
+    KeyDirectory, KeyDirectoryError, MAX_SOCKET_BYTES, MAX_TOKEN_FILE_BYTES, NodeCertificate,
+    NodeCertificateError, NodeLog, NodeProgress, NodeSurroundings, OpenRequest, SvidEndpoint,
+    SvidEndpointError, SvidError, SvidSource, TokenFileError, TokenSource,
 };
 pub use attempt::Attempt;
 pub use attestor::{Attestation, Attestor};
@@ -138,6 +140,7 @@ pub use identity::{AgentIdentity, Selector};
 pub use namespace::{AttestorName, AttestorNameError, Namespace};
 pub use naming::{Naming, NamingError, PolicyLabel};
 pub use placeholder::{PatternError, UnknownPlaceholder};
+pub use places::{Place, PlaceLimits, Places, Queue, QueueFull};
 pub use probation::FaultRate;
 pub use selector_pattern::{SelectorPattern, SelectorPatternError};
 pub use shadow::{Difference, QUEUE as SHADOW_QUEUE, Shadow, ShadowStatus};
@@ -148,6 +151,7 @@ pub use step::{Challenged, Presented, Step};
 pub use subject_key::{SaidBy, SubjectKey, SubjectKeys, SubjectKeysError};
 pub use succession::{
     Candidate, Change, Observer, PolicyStatus, Prepared, ProbationStatus, Refused, RefusedBy,
-    Rejection, Serving, StateError, Status, Succession, Unobserved, Why, judge_over,
+    Rejection, Serving, StateError, Status, Succession, SuspendedServer, Unobserved, Why,
+    judge_over,
 };
 pub use token_method::TokenMethod;

@@ -8,11 +8,12 @@ use crate::generation::Generation;
 use crate::naming::Naming;
 use crate::step::Step;
 use nameplate_decisions::{
-    Answer, Decision, DecisionLog, Entry, NamingRecord, Outcome, PolicyRecord,
+    Answer, Decision, DecisionLog, Entry, NamingRecord, Outcome, PolicyRecord, Unproven,
 };
+use nameplate_evidence::Verifier;
 use nameplate_policy::{Facts, PolicyFault, Verdict};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Where the attestations of a generation are recorded, and how it names.
@@ -22,6 +23,8 @@ pub(crate) struct Records {
     attestor: Arc<str>,
     naming: Arc<NamingRecord>,
     by_cluster: HashMap<String, Arc<NamingRecord>>,
+    /// The clusters that are configured.
+    clusters: BTreeSet<Arc<str>>,
 }
 
 impl Records {
@@ -36,7 +39,19 @@ impl Records {
                 .each()
                 .filter_map(|(cluster, naming)| Some((cluster?.to_owned(), record(naming))))
                 .collect(),
+            clusters: match &generation.verifier {
+                Verifier::Tokens(tokens) => tokens.clusters().map(Arc::from).collect(),
+                Verifier::Certificates(_) => BTreeSet::new(),
+            },
             attestor,
+        }
+    }
+
+    /// What an attestation that ended with nothing proven is counted by. What
+    /// the peer said its cluster is may be anything.
+    fn unproven(&self, said: Option<&str>) -> Unproven {
+        Unproven {
+            cluster: said.and_then(|said| self.clusters.get(said)).cloned(),
         }
     }
 
@@ -124,8 +139,11 @@ impl Trail {
             Some(Err(fault)) => (Some(Answer::Fault(Cow::Borrowed(fault.reason()))), None),
             None => (None, None),
         };
+        let unproven = (self.facts.is_none() && end.outcome != Outcome::Identity)
+            .then(|| records.unproven(end.cluster.as_deref()));
         Entry {
             time: attempt.now(),
+            unproven,
             naming: answer.as_ref().map(|_| Arc::clone(records.naming(cluster))),
             decision: Decision {
                 attestor: Arc::clone(&records.attestor),

@@ -210,10 +210,10 @@ pub enum SpiffeIdError {
         bytes: usize,
     },
     /// A path segment without characters.
-    #[error("a path segment is empty")]
+    #[error("a path segment may not be empty")]
     EmptySegment,
     /// `.` or `..` as a segment.
-    #[error("a path segment is `.` or `..`")]
+    #[error("a path segment may not be `.` or `..`, which stand for another path")]
     DotSegment,
     /// A character outside `A`-`Z`, `a`-`z`, `0`-`9`, `.`, `-`, `_`.
     #[error("a path segment is made of letters, digits, `.`, `-` and `_`")]

@@ -37,4 +37,10 @@ impl Challenged {
     pub fn message(&self) -> Vec<u8> {
         self.challenge.message()
     }
+
+    /// The cluster whose API server is asked once it is answered; an empty name
+    /// where it has none.
+    pub fn waits_for(&self) -> Option<&str> {
+        self.challenge.waits_for()
+    }
 }

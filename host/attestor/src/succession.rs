@@ -32,7 +32,9 @@ pub use gate::judge_over;
 pub use kept::Why;
 pub use observer::{Change, Observer, Unobserved};
 pub use prepared::Prepared;
-pub use status::{PolicyStatus, ProbationStatus, Refused, RefusedBy, Serving, Status};
+pub use status::{
+    PolicyStatus, ProbationStatus, Refused, RefusedBy, Serving, Status, SuspendedServer,
+};
 
 pub(crate) use observer::News;
 
@@ -349,6 +351,7 @@ impl Succession {
                 }),
             shadow: generation.shadow.as_ref().map(|shadow| shadow.status()),
             holders: holders.and_then(|collisions| collisions.holders.status().ok()),
+            suspended: SuspendedServer::of(generation.verifier.asked_servers()),
             warnings: history.warnings.clone(),
         }
     }

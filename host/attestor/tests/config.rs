@@ -168,7 +168,8 @@ mod model {
 
     #[test]
     fn a_decision_log_is_what_was_written() {
-        use nameplate_decisions::{CheckpointOptions, Flush, OnError, Options};
+        use nameplate_attestor::DirectoryCheck;
+        use nameplate_decisions::{CheckpointOptions, Flush, OnError, Options, Rejections};
 
         let read = |table: &str| {
             let text = super::GOOD.replace(
@@ -182,14 +183,16 @@ mod model {
         let least = read("decision_log = { directory = \"log\" }").unwrap();
         assert_eq!(least.options, Options::new(folder().join("log")));
         let all = read(
-            r#"decision_log = { directory = "log", flush = "interval", flush_interval = "5s", on_error = "drop", queue = 100, segment_bytes = "1 MiB", segment_age = "1h", keep_segments = 9, redact = ["/claimed_id"], checkpoint_lines = 7, checkpoint_interval = "2m", checkpoint_file = "/else/where", checkpoint_key = "key.pem" }"#,
+            r#"decision_log = { directory = "log", flush = "interval", flush_interval = "5s", on_error = "drop", rejections = "each", queue = 100, segment_bytes = "1 MiB", segment_age = "1h", keep_segments = 9, redact = ["/claimed_id"], checkpoint_lines = 7, checkpoint_interval = "2m", checkpoint_file = "/else/where", checkpoint_key = "key.pem" }"#,
         );
         assert_eq!(
             all.unwrap().options,
             Options {
                 directory: folder().join("log"),
                 flush: Flush::Interval(Duration::from_secs(5)),
+                directory_check: DirectoryCheck::On,
                 on_error: OnError::Drop,
+                rejections: Rejections::Each,
                 queue: 100,
                 segment_bytes: 1 << 20,
                 segment_age: Duration::from_secs(3600),
@@ -205,6 +208,33 @@ mod model {
         );
         let each = read("decision_log = { directory = \"log\", flush = \"each\" }").unwrap();
         assert_eq!(each.options.flush, Flush::Each);
+        let count = read("decision_log = { directory = \"log\", rejections = \"count\" }").unwrap();
+        assert_eq!(count.options, least.options);
+        let unchecked =
+            read("decision_log = { directory = \"log\" }\ncheck_directories = false").unwrap();
+        assert_eq!(unchecked.options.directory_check, DirectoryCheck::Off);
+    }
+
+    #[test]
+    fn directories_are_looked_at_unless_it_is_written_that_they_are_not() {
+        use nameplate_attestor::DirectoryCheck;
+
+        for (written, check) in [
+            ("", DirectoryCheck::On),
+            ("check_directories = true", DirectoryCheck::On),
+            ("check_directories = false", DirectoryCheck::Off),
+        ] {
+            let text = super::GOOD.replace(
+                "type = \"k8s_sat\"\n",
+                &format!("type = \"k8s_sat\"\n{written}\n"),
+            );
+            let text = format!("state_directory = \"state\"\n{text}");
+            let config = super::Config::from_toml(&text, "good.toml", &folder()).unwrap();
+            assert_eq!(
+                config.attestors[1].swaps.directory_check, check,
+                "{written}"
+            );
+        }
     }
 
     #[test]
@@ -357,7 +387,7 @@ mod model {
         let text = super::GOOD.replace(
             "limits   = { fuel = 2_000_000, deadline = \"250ms\", memory_bytes = \"8 MiB\" }",
             "limits = { component_bytes = 2001, nesting = 2, functions = 3, function_bytes = 104, locals = 5, joins = 17, indirect_calls = 18, \
-             settings_bytes = 6, fuel = 7, configure_fuel = 8, deadline = \"9ms\", memory_bytes = 100_010, \
+             component_instances = 19, declarations = 20, segments = 21, settings_bytes = 6, fuel = 7, configure_fuel = 8, deadline = \"9ms\", memory_bytes = 100_010, \
              table_elements = 11, instances = 12, memories = 13, tables = 14, stack_bytes = 100_015, lifted_bytes = 2016 }",
         );
         let config = super::Config::from_toml(&text, "", &PathBuf::from("tests/config")).unwrap();
@@ -371,6 +401,9 @@ mod model {
                 locals: 5,
                 joins: 17,
                 indirect_calls: 18,
+                component_instances: 19,
+                declarations: 20,
+                segments: 21,
                 settings_bytes: 6,
                 fuel: 7,
                 configure_fuel: 8,
@@ -456,7 +489,7 @@ fn a_file_that_cannot_be_read_is_a_problem_without_a_place() {
     fs::write(&path, vec![b'#'; (1 << 20) + 1]).unwrap();
     assert_eq!(
         said(),
-        "DIR/nameplate.toml: error: cannot read `DIR/nameplate.toml`: larger than 1048576 bytes"
+        "DIR/nameplate.toml: error: cannot read `DIR/nameplate.toml`: larger than 1,048,576 bytes"
     );
     fs::write(&path, b"a = 1\nb = \"\xff\"").unwrap();
     assert_eq!(
@@ -487,7 +520,10 @@ fn paths_start_at_the_file() {
 fn a_text_beyond_the_limit_is_not_parsed() {
     let text = format!("{GOOD}\n{}", "#".repeat(1 << 20));
     let problems = Config::from_toml(&text, "n", &folder()).unwrap_err();
-    assert_eq!(problems.to_string(), "n: error: larger than 1048576 bytes");
+    assert_eq!(
+        problems.to_string(),
+        "n: error: larger than 1,048,576 bytes"
+    );
 }
 
 /// What an operator writes, and what a plugin is handed: SPIRE prints
@@ -528,4 +564,53 @@ fn what_spire_prints_says_what_was_written() {
         assert_eq!(written.0, printed.0, "{name}");
         assert_eq!((written.1, printed.1), (clusters, clusters), "{name}");
     }
+}
+
+/// As Helm charts and other generators of JSON write blocks.
+#[test]
+fn lists_of_maps_are_maps_in_json_and_refused_in_hcl() {
+    let read = |text: &str| {
+        let data = PluginData {
+            text: text.to_owned(),
+            trust_domain: "example.org".to_owned(),
+            attestor: "k8s_psat".to_owned(),
+            method: nameplate_evidence::Method::K8sPsat,
+        };
+        let config = Config::from_plugin(&data, "plugin_data", &folder())
+            .map_err(|problems| problems.render(false))?;
+        let said = format!("{:#?}", config.attestors);
+        let said: Vec<_> = said.lines().filter(|line| !line.contains("..")).collect();
+        Ok::<_, String>(said.join("\n"))
+    };
+    let plain = fs::read_to_string(folder().join("printed/json.json")).unwrap();
+    let lists = plain
+        .replace("\"clusters\": {", "\"clusters\": [{")
+        .replace("    \"edge\": {", "    \"lost\": {")
+        .replace("    },\n    \"lost\"", "    }}, {\n    \"edge\"")
+        .replace("{ \"fuel\": 2000000 }", "[{ \"fuel\": 2000000 }]")
+        .replace(
+            "{ \"source\": \"builtin:pod\" }",
+            "[{ \"source\": \"builtin:pod\" }]",
+        );
+    let lists = lists.trim_end().trim_end_matches("  }\n}").to_owned() + "  }]\n}\n";
+    assert_eq!(lists.matches('[').count(), plain.matches('[').count() + 3);
+    assert_eq!(read(&lists).unwrap(), read(&plain).unwrap());
+
+    let wrong = lists.replace("2000000", "0");
+    let told = read(&wrong).unwrap_err();
+    assert!(told.contains("`fuel` must be between 1 and"), "{told}");
+    assert!(told.contains("limits\": [{ \"fuel\": 0 }]"), "{told}");
+    let twice = lists.replace("\"edge\"", "\"production\"");
+    let told = read(&twice).unwrap_err();
+    assert!(
+        told.contains("`service_account_allow_list` is given twice"),
+        "{told}"
+    );
+
+    let native = "clusters = [{ \"production\" = { jwks_file = \"keys/jwks.json\" } }]";
+    let told = read(native).unwrap_err();
+    assert!(
+        told.contains("expected a table for `clusters`, found an array"),
+        "{told}"
+    );
 }

@@ -53,7 +53,8 @@ impl Cluster {
     /// What comes of it when somebody of this name attests.
     fn attested(&self, keys: &str, name: &str) -> Result<Attestation, AttestError> {
         let text = format!(
-            "trust_domain = \"example.org\"\n[attestors.k8s]\nca_bundle_path = \"ca.pem\"\n{keys}"
+            "trust_domain = \"example.org\"\n[attestors.k8s]\n\
+             ca_bundle_path = \"ca.pem\"\nverify_request = false\n{keys}"
         );
         let mut config = Config::from_toml(&text, "config.toml", self.folder.path())
             .map_err(|problems| problems.render(false))

@@ -129,6 +129,39 @@ fn the_exchanged_link_of_a_kubernetes_volume_is_noticed() {
     });
 }
 
+/// As certbot does (`live/NAME/cert.pem`), and as Nix exchanges a directory.
+#[test]
+fn a_link_out_of_the_directory_is_noticed_when_it_or_its_target_changes() {
+    each_way(|options| {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for folder in ["live", "one", "two"] {
+            fs::create_dir(at(folder)).unwrap();
+        }
+        let link = |target: &str, name: &str| {
+            symlink(target, at("tmp")).unwrap();
+            fs::rename(at("tmp"), at(name)).unwrap();
+        };
+        fs::write(at("one/cert"), "1").unwrap();
+        link("../one/cert", "live/cert");
+        let (_watcher, called) = watch(options, &[at("live/cert")]);
+        replace(&at("one/cert"), "2");
+        assert_eq!(next(&called).as_deref(), Some("2"));
+        fs::write(at("two/cert"), "3").unwrap();
+        link("../two/cert", "live/cert");
+        assert_eq!(next(&called).as_deref(), Some("3"));
+        replace(&at("two/cert"), "4");
+        assert_eq!(next(&called).as_deref(), Some("4"));
+        // Through a directory that is a link itself.
+        fs::write(at("one/cert"), "5").unwrap();
+        link("one", "current");
+        link("../current/cert", "live/cert");
+        assert_eq!(next(&called).as_deref(), Some("5"));
+        link("two", "current");
+        assert_eq!(next(&called).as_deref(), Some("4"));
+    });
+}
+
 #[test]
 fn the_same_content_is_no_change() {
     each_way(|options| {

@@ -6,6 +6,7 @@
 
 use crate::failure::Failure;
 use crate::input;
+use crate::patience::Asking;
 use crate::report::{Exit, GOOD, NOTE, Output, printable};
 use nameplate_attestor::config::{Config, SwapsConfig};
 use nameplate_attestor::{
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Verify evidence and print the identity it earns
 #[derive(Debug, clap::Args)]
@@ -37,6 +38,7 @@ Examples:
   nameplate attest --config nameplate.toml --payload payload.json --output json
   nameplate attest --config nameplate.toml --certificate node.pem --key node.key
   nameplate attest --config nameplate.toml --cluster production --token token.jwt --record
+  nameplate attest --config nameplate.toml --cluster production --token token.jwt --timeout 5s
   kubectl create token spire-agent -n spire --audience spire-server |
     nameplate attest --config nameplate.toml --cluster production --token -"
 )]
@@ -91,6 +93,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     record: bool,
 
+    /// Longest wait for API servers and published keys; `0` asks nobody
+    #[arg(long, value_name = "DURATION", value_parser = input::duration, default_value = "30s")]
+    timeout: Duration,
+
     /// The time to verify at, instead of now
     #[arg(long, value_name = "RFC3339", value_parser = input::time)]
     now: Option<SystemTime>,
@@ -143,7 +149,8 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     if output == Output::Text && !left_out.is_empty() {
         say_left_out(&left_out);
     }
-    let attempt = Attempt::at(arguments.now.unwrap_or_else(SystemTime::now));
+    let asking = Asking::begin(arguments.timeout, output);
+    let attempt = asking.attempt(arguments.now);
     let attestation = match certificate(arguments) {
         Some(files) => {
             Proof::Certificate.suits(&name, attestor.method())?;
@@ -156,6 +163,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
                 .map_err(|error| Failure::Attest { error, cluster })?
         }
     };
+    drop(asking);
     let given = Given {
         identity: &attestation.identity,
         policy: &attestation.policy,
@@ -184,8 +192,9 @@ fn kept_by_a_server(config: &Path, name: &str) -> Result<Vec<&'static str>, Fail
         rollback,
         shadow,
         collisions,
-        // It says how subjects are told apart, and asks for nothing.
+        // These say how, and ask for nothing.
         subjects: _,
+        directory_check: _,
     } = &attestor.swaps;
     let asked_for = [
         ("decision_log", attestor.decision_log.is_some()),
@@ -372,7 +381,7 @@ fn evidence(
     method: Method,
 ) -> Result<(RawEvidence, Option<String>), Failure> {
     if let Some(path) = &arguments.payload {
-        let payload = input::read(path, input::MAX_INPUT_BYTES)?;
+        let payload = input::evidence(path)?;
         let cluster = cluster_of(&payload);
         return Ok((RawEvidence::new(method, payload)?, cluster));
     }
@@ -382,7 +391,7 @@ fn evidence(
         ));
     };
     Proof::Token.suits(name, method)?;
-    let token = input::read(token, input::MAX_INPUT_BYTES)?;
+    let token = input::evidence(token)?;
     // What is not text is no token either; the verifier says so.
     let token = String::from_utf8_lossy(&token);
     let uuid = arguments.uuid.as_deref();

@@ -8,8 +8,8 @@
 use crate::report::{BAD, Exit, FAINT, Output, printable};
 use nameplate_attestor::config::Problems;
 use nameplate_attestor::{AttestError, PolicyLabel, UsedTokenError, chain};
-use nameplate_evidence::EvidenceError;
 use nameplate_evidence::certificates::CertificateError;
+use nameplate_evidence::{ApiError, EvidenceError};
 use nameplate_policy::{LoadError, SandboxError};
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -249,6 +249,16 @@ fn whose(error: &AttestError) -> &'static str {
         AttestError::Rejected(EvidenceError::ClockBeforeEpoch) => {
             "this machine's: its clock is wrong"
         }
+        AttestError::Rejected(
+            EvidenceError::Api {
+                source: ApiError::OutOfPatience,
+                ..
+            }
+            | EvidenceError::CertificateApi {
+                source: ApiError::OutOfPatience,
+                ..
+            },
+        ) => "nobody's yet: no answer came in the time that `--timeout` gives",
         AttestError::Rejected(EvidenceError::Api { .. } | EvidenceError::CertificateApi { .. }) => {
             "nobody's yet: the cluster gave no answer, ask again"
         }

@@ -1,18 +1,24 @@
 //! What people name on the command line: files, `-`, times, settings.
 //!
 //! Every input is bounded before it is looked at, and a file is read as the
-//! libraries read theirs: no link out of its directory is followed.
+//! libraries read theirs.
 
 use crate::failure::Failure;
 use anyhow::{Context as _, anyhow};
+use nameplate_evidence::EvidenceError;
 use nameplate_policy::{Facts, Limits};
+use nameplate_words::grouped;
 use serde_json::Value;
 use std::io::Read as _;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Most bytes of a payload, a token or a facts file.
 pub(crate) const MAX_INPUT_BYTES: usize = 64 << 10;
+
+/// Most bytes of evidence beyond that which are counted, to say how many there
+/// are: an endless input ends.
+const MAX_COUNTED_BYTES: u64 = 1 << 30;
 
 /// Reads a file, or standard input where the path is `-`.
 ///
@@ -33,10 +39,54 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
         .map_err(unreadable)?;
     if bytes.len() > limit {
         return Err(unreadable(anyhow!(
-            "standard input is larger than {limit} bytes"
+            "standard input is larger than {} bytes",
+            grouped(limit)
         )));
     }
     Ok(bytes)
+}
+
+/// Reads what a peer sent, or would send. How much of it is too much is for who
+/// verifies it to say: what is longer than is read here is rejected evidence as
+/// well.
+///
+/// # Errors
+/// As [`read`]; evidence that is too long.
+pub(crate) fn evidence(path: &Path) -> Result<Vec<u8>, Failure> {
+    let too_long = |bytes: u64| {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        Failure::from(EvidenceError::PayloadTooLarge { bytes })
+    };
+    if path != Path::new("-") {
+        return nameplate_files::read(path, MAX_INPUT_BYTES).map_err(|error| {
+            let length = std::fs::metadata(path).map(|metadata| metadata.len());
+            match (error.failure(), length) {
+                (nameplate_files::Failure::TooLarge { .. }, Ok(length)) => too_long(length),
+                _ => Failure::fault("input_unreadable", error),
+            }
+        });
+    }
+    let mut stdin = std::io::stdin().lock();
+    let mut bytes = Vec::new();
+    let (most, all) = (MAX_INPUT_BYTES as u64, MAX_COUNTED_BYTES);
+    stdin
+        .by_ref()
+        .take(most)
+        .read_to_end(&mut bytes)
+        .and_then(|read| {
+            // The rest is counted and not kept.
+            let rest = std::io::copy(&mut stdin.take(all), &mut std::io::sink())?;
+            Ok(read as u64 + rest)
+        })
+        .context("cannot read standard input")
+        .map_err(|error| Failure::fault("input_unreadable", error))
+        .and_then(|length| {
+            if length > most {
+                Err(too_long(length))
+            } else {
+                Ok(bytes)
+            }
+        })
 }
 
 /// Reads facts, as JSON.
@@ -87,9 +137,24 @@ pub(crate) fn time(text: &str) -> Result<SystemTime, String> {
     humantime::parse_rfc3339(text).map_err(|error| format!("{error}; write 2026-01-02T03:04:05Z"))
 }
 
+/// Reads a duration such as `30s`, for clap; `0` is none.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write 30s"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_has_a_unit() {
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        assert!(duration("30").unwrap_err().ends_with("; write 30s"));
+    }
 
     #[test]
     fn settings_are_an_object() {
@@ -132,6 +197,31 @@ mod tests {
         assert_eq!(read(&path, 17).unwrap().len(), 17);
         assert!(matches!(
             read(&path, 16),
+            Err(Failure::Fault {
+                reason: "input_unreadable",
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn evidence_that_is_too_long_is_rejected() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("long");
+        std::fs::write(&path, vec![b' '; MAX_INPUT_BYTES]).unwrap();
+        assert_eq!(evidence(&path).unwrap().len(), MAX_INPUT_BYTES);
+        std::fs::write(&path, vec![b' '; MAX_INPUT_BYTES + 1]).unwrap();
+        let Err(Failure::Attest { error, .. }) = evidence(&path) else {
+            panic!("it is rejected");
+        };
+        assert_eq!(error.reason(), "payload_too_large");
+        assert!(
+            error.chain().contains("65,537 bytes long"),
+            "{}",
+            error.chain()
+        );
+        assert!(matches!(
+            evidence(dir.path()),
             Err(Failure::Fault {
                 reason: "input_unreadable",
                 ..

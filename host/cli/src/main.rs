@@ -13,6 +13,7 @@ mod failure;
 mod input;
 mod inspect;
 mod log;
+mod patience;
 mod policy;
 mod release;
 mod report;

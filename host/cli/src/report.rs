@@ -135,15 +135,7 @@ pub(crate) fn short(duration: Duration) -> String {
 
 /// A number in groups of three.
 pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len().saturating_mul(2));
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && digits.len().saturating_sub(index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    nameplate_words::grouped(number).to_string()
 }
 
 /// Milliseconds of a duration, for JSON.

@@ -134,6 +134,15 @@ fn write_status(out: &mut dyn Write, status: &Status, running: bool) -> io::Resu
         );
         row(out, "IDs held", text)?;
     }
+    for server in &status.suspended {
+        let of = match server.cluster.as_str() {
+            "" => "the API server".to_owned(),
+            cluster => format!("the API server of cluster `{}`", printable(cluster)),
+        };
+        let (since, error) = (time(server.since), printable(&server.error));
+        row(out, "suspended", format!("{BAD}{of}, {since}{BAD:#}"))?;
+        row(out, "", error)?;
+    }
     for warning in &status.warnings {
         row(
             out,

@@ -9,7 +9,7 @@
 //! line that it is in, and a line that is gone in the one that follows.
 
 use crate::checkpoint::Checkpoint;
-use crate::line::{Decision, Gap, NamingRecord, Repair, Retired, SegmentHeader};
+use crate::line::{Counted, Decision, Gap, NamingRecord, Repair, Retired, SegmentHeader};
 use crate::timestamp;
 use nameplate_policy::Digest;
 use serde::{Deserialize, Serialize};
@@ -110,6 +110,7 @@ pub(crate) struct Members {
     pub(crate) segment: Option<SegmentHeader>,
     pub(crate) naming: Option<NamingRecord>,
     pub(crate) decision: Option<Box<Decision>>,
+    pub(crate) counted: Option<Counted>,
     pub(crate) gap: Option<Gap>,
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) repair: Option<Repair>,

@@ -1,6 +1,7 @@
 //! What can be wrong with a log, and where.
 
 use nameplate_policy::Digest;
+use nameplate_words::grouped;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -89,7 +90,7 @@ pub enum LineFault {
     #[error("not a line of a decision log: {0}")]
     Malformed(String),
     /// It has no end: half written, or being written.
-    #[error("the last line has no end; {bytes} bytes of it are there")]
+    #[error("the last line has no end; {} bytes of it are there", grouped(*.bytes))]
     Torn {
         /// Bytes that are there.
         bytes: u64,

@@ -7,11 +7,12 @@
 use crate::checkpoint::Checkpoint;
 use crate::log::Shared;
 use crate::queue::Receipt;
+use nameplate_files::DirectoryCheck;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -47,9 +48,17 @@ struct List {
 
 #[derive(Debug)]
 struct Waiting {
-    path: PathBuf,
+    place: KeptIn,
     checkpoint: Checkpoint,
     since: Instant,
+}
+
+/// The file that checkpoints are kept in.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptIn {
+    pub(crate) path: PathBuf,
+    /// Whether nobody else may write to its directory.
+    pub(crate) check: DirectoryCheck,
 }
 
 impl Keeper {
@@ -63,21 +72,21 @@ impl Keeper {
         thread::Builder::new()
             .name("nameplate-keep".to_owned())
             .spawn(move || {
-                while let Some((path, checkpoint)) = desk.next() {
-                    shared.status.kept(&append_line(&path, &checkpoint));
+                while let Some((place, checkpoint)) = desk.next() {
+                    shared.status.kept(&append_line(&place, &checkpoint));
                 }
                 ended.sign(true);
             })?;
         Ok(keeper)
     }
 
-    /// Has a checkpoint written to the file at `path`.
+    /// Has a checkpoint written to its file.
     ///
     /// # Errors
     /// [`io::ErrorKind::TimedOut`] where that file is behind; it is written
     /// nevertheless, as soon as it can be.
-    pub(crate) fn keep(&self, path: &Path, checkpoint: Checkpoint) -> io::Result<()> {
-        self.desk.add(path.to_owned(), checkpoint, PATIENCE)
+    pub(crate) fn keep(&self, place: KeptIn, checkpoint: Checkpoint) -> io::Result<()> {
+        self.desk.add(place, checkpoint, PATIENCE)
     }
 }
 
@@ -91,7 +100,7 @@ impl Drop for Keeper {
 }
 
 impl Desk {
-    fn add(&self, path: PathBuf, checkpoint: Checkpoint, patience: Duration) -> io::Result<()> {
+    fn add(&self, place: KeptIn, checkpoint: Checkpoint, patience: Duration) -> io::Result<()> {
         let mut list = self.list();
         let oldest = list.waiting.front().map(|waiting| waiting.since);
         let oldest = list.at_work.or(oldest);
@@ -99,7 +108,7 @@ impl Desk {
             list.waiting.pop_front();
         }
         list.waiting.push_back(Waiting {
-            path,
+            place,
             checkpoint,
             since: Instant::now(),
         });
@@ -116,7 +125,7 @@ impl Desk {
     }
 
     /// The next to be kept; none when nothing more will come.
-    fn next(&self) -> Option<(PathBuf, Checkpoint)> {
+    fn next(&self) -> Option<(KeptIn, Checkpoint)> {
         let mut list = self.list();
         list.at_work = None;
         let mut list = self
@@ -125,7 +134,7 @@ impl Desk {
             .unwrap_or_else(PoisonError::into_inner);
         let next = list.waiting.pop_front()?;
         list.at_work = Some(next.since);
-        Some((next.path, next.checkpoint))
+        Some((next.place, next.checkpoint))
     }
 
     fn list(&self) -> MutexGuard<'_, List> {
@@ -134,11 +143,14 @@ impl Desk {
 }
 
 /// Adds a checkpoint to the file, on a line of its own.
-fn append_line(path: &Path, checkpoint: &Checkpoint) -> io::Result<()> {
+fn append_line(place: &KeptIn, checkpoint: &Checkpoint) -> io::Result<()> {
+    let KeptIn { path, check } = place;
+    // Here and not where the log is opened: this thread alone may hang there.
+    check.of_parent(path).map_err(io::Error::other)?;
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o600);
     let mut line = Vec::new();
-    let mut file = match options.clone().read(true).open(path) {
+    let mut file = match check.open(options.clone().read(true), path) {
         Ok(mut file) => {
             if !ends_a_line(&mut file)? {
                 line.push(b'\n');
@@ -148,7 +160,7 @@ fn append_line(path: &Path, checkpoint: &Checkpoint) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             // Whoever may write it and not read it cannot see how it ends.
             line.push(b'\n');
-            options.open(path)?
+            check.open(&options, path)?
         }
         Err(error) => return Err(error),
     };

@@ -1,5 +1,6 @@
-//! The decision log: one record of every attestation, chained by hashes, so
-//! that it can be proven afterwards why a machine has its name.
+//! The decision log: one record of every attestation in which something was
+//! proven, and a count of the others, chained by hashes, so that it can be shown
+//! afterwards why a machine has its name.
 //!
 //! | part | what it is responsible for |
 //! |---|---|
@@ -9,10 +10,10 @@
 //! | [`Checkpoint`] | what shows that the end is there, kept elsewhere |
 //! | [`DecisionLog`] | writing: order, segments, the disk that is full |
 //!
-//! A log trusts the process that writes it and nobody afterwards. What it
-//! shows is that nothing was changed, taken out or put elsewhere *between*
-//! two lines; that nothing was cut off its end takes a checkpoint which
-//! whoever cut it could not reach.
+//! A log trusts the process that writes it and nobody afterwards. The chain has
+//! no key: alone it shows that a log is consistent, and a change that was made
+//! without writing anew all that follows. That nobody wrote it anew, or cut off
+//! its end, takes a checkpoint which they could not reach or sign.
 
 mod chain;
 mod checkpoint;
@@ -26,8 +27,10 @@ mod options;
 mod queue;
 mod reader;
 mod redaction;
+mod room;
 mod segment;
 mod status;
+mod tally;
 mod timestamp;
 mod verification;
 mod writer;
@@ -35,16 +38,17 @@ mod writer;
 pub use checkpoint::{Checkpoint, KeyError, SignatureError, SigningKey, VerifyingKey};
 pub use fault::{LineFault, Place, ReadError};
 pub use line::{
-    Answer, Decision, Event, FORMAT, Gap, NamingRecord, Outcome, PolicyRecord, Repair, Retired,
-    SegmentHeader,
+    Answer, Count, Counted, Decision, Event, FORMAT, FORMAT_WITH_COUNTS, Gap, NamingRecord,
+    Outcome, PolicyRecord, Repair, Retired, SegmentHeader,
 };
 pub use log::{DecisionLog, SigningKeyError, Unrecorded};
 pub use opening::OpenError;
-pub use options::{CheckpointOptions, Flush, OnError, Options};
+pub use options::{CheckpointOptions, Flush, OnError, Options, Rejections};
 pub use queue::Entry;
 pub use reader::{Line, MAX_LINE_BYTES, Reader, Recorded};
 pub use redaction::{NotAFact, RedactedFact};
 pub use status::Status;
+pub use tally::Unproven;
 pub use verification::{Verification, VerifyFault};
 
 #[cfg(test)]

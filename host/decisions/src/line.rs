@@ -5,13 +5,19 @@
 //! [`Reader`](crate::Reader) finds out.
 
 use crate::checkpoint::Checkpoint;
+use crate::timestamp;
 use nameplate_policy::{Denial, Derivation, Digest, EngineIdentity, Facts, Limits};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-/// Version of the format, as each segment states it.
+/// Version of the format, as each segment states it, where it holds nothing
+/// that a reader of this version would not know.
 pub const FORMAT: u32 = 1;
+
+/// The same of a segment with [`Counted`] lines in it.
+pub const FORMAT_WITH_COUNTS: u32 = 2;
 
 /// What a line tells.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +33,8 @@ pub enum Event {
         /// How its subject was named; none where no policy was asked.
         naming: Option<Arc<NamingRecord>>,
     },
+    /// Attestations ended with nothing proven, and are counted.
+    Counted(Counted),
     /// Decisions were made that are not in the log.
     Gap(Gap),
     /// What the log was at this point.
@@ -44,6 +52,7 @@ impl Event {
             Self::Segment(_) => "segment",
             Self::Naming(_) => "naming",
             Self::Decision { .. } => "decision",
+            Self::Counted(_) => "counted",
             Self::Gap(_) => "gap",
             Self::Checkpoint(_) => "checkpoint",
             Self::Repair(_) => "repair",
@@ -56,7 +65,7 @@ impl Event {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentHeader {
-    /// Version of the format: [`FORMAT`].
+    /// Version of the format: [`FORMAT`] or [`FORMAT_WITH_COUNTS`].
     pub format: u32,
     /// Identifier of the log: a UUID drawn when it began.
     pub log: String,
@@ -184,6 +193,39 @@ impl Outcome {
             Self::Fault => "fault",
         }
     }
+}
+
+/// Attestations that ended with nothing proven and have no record of their own,
+/// for there were many.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counted {
+    /// How many, by what they have in common.
+    pub counts: Vec<Count>,
+}
+
+/// How many attestations ended alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Count {
+    /// Name of the attestor.
+    pub attestor: Arc<str>,
+    /// The cluster that the peers named, where it is one that is configured and
+    /// not a fact that is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// How they ended.
+    pub outcome: Outcome,
+    /// Stable code of the failure.
+    pub reason: Cow<'static, str>,
+    /// How many.
+    pub count: u64,
+    /// When the first of them was.
+    #[serde(with = "timestamp")]
+    pub first: SystemTime,
+    /// When the last of them was.
+    #[serde(with = "timestamp")]
+    pub last: SystemTime,
 }
 
 /// Decisions that were made and are not in the log.

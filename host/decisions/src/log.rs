@@ -2,16 +2,18 @@
 
 use crate::checkpoint::{KeyError, SigningKey};
 use crate::opening::{self, OpenError};
-use crate::options::{Flush, OnError, Options};
+use crate::options::{Flush, OnError, Options, Rejections};
 use crate::queue::{Entry, Queue, Receipt, Waiting};
 use crate::status::{Counters, Status};
+use crate::tally::{Kind, Tally};
 use crate::writer::Writer;
 use nameplate_files::FileError;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest time that an attestation waits for a disk.
 const DISK_PATIENCE: Duration = Duration::from_secs(10);
@@ -47,6 +49,9 @@ struct Handle {
 pub(crate) struct Shared {
     pub(crate) queue: Queue,
     pub(crate) status: Counters,
+    /// Whether nothing is left of the disk but its reserve.
+    pub(crate) tight: AtomicBool,
+    tally: Mutex<Tally>,
     settings: Mutex<Arc<Settings>>,
 }
 
@@ -55,12 +60,18 @@ impl Shared {
         Self {
             queue: Queue::default(),
             status: Counters::default(),
+            tight: AtomicBool::new(false),
+            tally: Mutex::default(),
             settings: Mutex::new(settings),
         }
     }
 
     pub(crate) fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,8 +100,8 @@ impl DecisionLog {
         if let Some(handle) = known.and_then(|(_, log)| log.upgrade()) {
             return Ok(Self { handle, wanted });
         }
-        let lock = opening::lock(&options.directory)?;
-        let end = opening::end(&options.directory)?;
+        let lock = opening::lock(&options.directory, options.directory_check)?;
+        let end = opening::end(&options.directory, options.directory_check)?;
         let shared = Arc::new(Shared::new(Arc::clone(&wanted)));
         let writer = Writer::begin(Arc::clone(&shared), lock, end).map_err(|source| {
             OpenError::Unwritable {
@@ -125,7 +136,7 @@ impl DecisionLog {
     pub fn record(&self, entry: Entry) -> Result<(), Unrecorded> {
         let shared = &self.handle.shared;
         let options = self.options();
-        let recorded = shared.take(entry, &options);
+        let recorded = shared.take(entry, &options, Instant::now());
         match options.on_error {
             OnError::Refuse => recorded,
             // Counted, and told of in the log once that can be written.
@@ -156,7 +167,48 @@ impl DecisionLog {
 }
 
 impl Shared {
-    fn take(&self, entry: Entry, options: &Options) -> Result<(), Unrecorded> {
+    /// Takes what is to be written, `now`.
+    pub(crate) fn take(
+        &self,
+        entry: Entry,
+        options: &Options,
+        now: Instant,
+    ) -> Result<(), Unrecorded> {
+        let unproven = match &entry.unproven {
+            Some(unproven) if options.rejections == Rejections::Count => {
+                Some(Kind::of(&entry.decision, unproven))
+            }
+            Some(_) | None => None,
+        };
+        match unproven {
+            Some(kind) => {
+                self.take_unproven(kind, entry, options, now);
+                Ok(())
+            }
+            None => self.take_proven(entry, options),
+        }
+    }
+
+    /// Has an attestation that ended with nothing proven recorded or counted.
+    /// There are as many of those as anybody likes, so they get what is left:
+    /// neither the disk's last room nor the second half of the queue, and
+    /// nobody waits for the disk.
+    fn take_unproven(&self, kind: Kind, entry: Entry, options: &Options, now: Instant) {
+        let time = entry.time;
+        let room = !self.status.is_failing() && !self.tight.load(Relaxed);
+        let share = options.queue / 2;
+        let mut tally = self.tally();
+        let recorded = room
+            && self.queue.len() < share
+            && tally.admits(&kind, now)
+            && self.queue.offer(entry.unawaited(), share, options.queue);
+        if !recorded {
+            tally.count(kind, time, now);
+            self.status.counted();
+        }
+    }
+
+    fn take_proven(&self, entry: Entry, options: &Options) -> Result<(), Unrecorded> {
         // Nothing is let into a queue that nobody empties.
         if options.on_error == OnError::Refuse && self.status.is_failing() {
             self.queue.lose(1);

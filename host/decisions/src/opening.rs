@@ -12,6 +12,7 @@ use crate::fault::{LineFault, Place, ReadError};
 use crate::line::{Event, Repair, SegmentHeader};
 use crate::reader::Reader;
 use crate::segment;
+use nameplate_files::{DirectoryCheck, DirectoryError};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -30,6 +31,9 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
+    /// Others may write to it.
+    #[error("nothing is kept where others may write, unless `check_directories = false` says so")]
+    Exposed(#[source] DirectoryError),
     /// Another process writes to it.
     #[error("another process writes to `{}`", path.display())]
     InUse {
@@ -86,7 +90,7 @@ pub(crate) struct LastSegment {
 
 /// Makes the directory where there is none, and takes it for this process
 /// until the file is dropped.
-pub(crate) fn lock(directory: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(directory: &Path, check: DirectoryCheck) -> Result<File, OpenError> {
     let unwritable = |path: &Path, source| OpenError::Unwritable {
         path: path.to_owned(),
         source,
@@ -96,13 +100,12 @@ pub(crate) fn lock(directory: &Path) -> Result<File, OpenError> {
         .mode(0o700)
         .create(directory)
         .map_err(|source| unwritable(directory, source))?;
+    check.of(directory).map_err(OpenError::Exposed)?;
     let path = directory.join("lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let file = check
+        .open(&options, &path)
         .map_err(|source| unwritable(&path, source))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -114,7 +117,7 @@ pub(crate) fn lock(directory: &Path) -> Result<File, OpenError> {
 }
 
 /// Finds the end of the log in `directory`, which is locked.
-pub(crate) fn end(directory: &Path) -> Result<End, OpenError> {
+pub(crate) fn end(directory: &Path, check: DirectoryCheck) -> Result<End, OpenError> {
     let unwritable = |source| OpenError::Unwritable {
         path: directory.to_owned(),
         source,
@@ -123,7 +126,7 @@ pub(crate) fn end(directory: &Path) -> Result<End, OpenError> {
     let mut segments = segment::list(directory).map_err(unwritable)?;
     while let Some(path) = segments.pop() {
         let scan = Scan::of(directory, &path)?;
-        let mut file = open(&path)?;
+        let mut file = open(&path, check)?;
         if let Some(torn) = tear_off(&path, &mut file, scan.bytes)? {
             let before = repair.map_or(0, |repair| repair.torn_bytes);
             repair = Some(Repair {
@@ -203,11 +206,9 @@ impl Scan {
     }
 }
 
-fn open(path: &Path) -> Result<File, OpenError> {
-    OpenOptions::new()
-        .read(true)
-        .append(true)
-        .open(path)
+fn open(path: &Path, check: DirectoryCheck) -> Result<File, OpenError> {
+    check
+        .open(OpenOptions::new().read(true).append(true), path)
         .map_err(|source| OpenError::Unwritable {
             path: path.to_owned(),
             source,

@@ -1,6 +1,7 @@
 //! How a log is written.
 
 use crate::redaction::RedactedFact;
+use nameplate_files::DirectoryCheck;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,10 +10,14 @@ use std::time::Duration;
 pub struct Options {
     /// The directory of its segments; made where there is none.
     pub directory: PathBuf,
+    /// Whether nobody else may write to it, and to where checkpoints are kept.
+    pub directory_check: DirectoryCheck,
     /// When its lines are synchronised with the disk.
     pub flush: Flush,
     /// What happens to an attestation that cannot be recorded.
     pub on_error: OnError,
+    /// What is written of attestations that end with nothing proven.
+    pub rejections: Rejections,
     /// Most decisions in memory, waiting to be written or being written.
     pub queue: usize,
     /// Size from which a segment is followed by another, in bytes.
@@ -76,13 +81,25 @@ pub enum OnError {
     Drop,
 }
 
+/// What is written of attestations that end with nothing proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejections {
+    /// A record of the first few of a minute, and a count of the rest. None of
+    /// them takes the disk's last room, or the second half of the queue.
+    Count,
+    /// A record each, as of everything else.
+    Each,
+}
+
 impl Options {
     /// The default options, in `directory`.
     pub fn new(directory: PathBuf) -> Self {
         Self {
             directory,
+            directory_check: DirectoryCheck::On,
             flush: Flush::Interval(Duration::from_secs(1)),
             on_error: OnError::Refuse,
+            rejections: Rejections::Count,
             queue: 8_192,
             segment_bytes: 64 << 20,
             segment_age: Duration::from_secs(24 * 60 * 60),

@@ -5,6 +5,7 @@
 //! the writer looks often enough by itself.
 
 use crate::line::{Decision, Gap, NamingRecord};
+use crate::tally::Unproven;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -17,6 +18,19 @@ pub struct Entry {
     pub decision: Decision,
     /// How its subject was named; none where no policy was asked.
     pub naming: Option<Arc<NamingRecord>>,
+    /// What it may be counted by in place of a record of its own, where nothing
+    /// was proven; none where something was.
+    pub unproven: Option<Unproven>,
+}
+
+impl Entry {
+    /// The same, that nobody waits for.
+    pub(crate) fn unawaited(self) -> Waiting {
+        Waiting {
+            entry: self,
+            receipt: None,
+        }
+    }
 }
 
 /// An entry, and who waits for it to be on the disk.
@@ -125,12 +139,23 @@ pub(crate) struct Taken {
 
 impl Queue {
     /// Adds an entry, unless `most` wait already or nobody will write it any
-    /// more; whether it was added.
+    /// more; whether it was added. One that was not is counted as lost.
     pub(crate) fn add(&self, waiting: Waiting, most: usize) -> bool {
+        let added = self.offer(waiting, most, most);
+        if !added {
+            let mut list = self.list();
+            list.lost.queue_full = list.lost.queue_full.saturating_add(1);
+        }
+        added
+    }
+
+    /// Adds an entry, unless as many wait as `share` of `most`, or nobody will
+    /// write it any more; whether it was added. What becomes of one that was
+    /// not is for the caller to say.
+    pub(crate) fn offer(&self, waiting: Waiting, share: usize, most: usize) -> bool {
         let urgent = waiting.receipt.is_some();
         let mut list = self.list();
-        if list.waiting.len().saturating_add(list.taken) >= most || list.closing {
-            list.lost.queue_full = list.lost.queue_full.saturating_add(1);
+        if list.waiting.len().saturating_add(list.taken) >= share || list.closing {
             return false;
         }
         list.waiting.push(waiting);

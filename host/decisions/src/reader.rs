@@ -8,10 +8,11 @@
 
 use crate::chain::{Frame, Members};
 use crate::fault::{LineFault, Place, ReadError};
-use crate::line::{Decision, Event, FORMAT, NamingRecord, SegmentHeader};
+use crate::line::{Decision, Event, FORMAT, FORMAT_WITH_COUNTS, NamingRecord, SegmentHeader};
 use crate::locate::{self, Searches};
 use crate::segment;
 use nameplate_policy::Digest;
+use nameplate_words::grouped;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -71,6 +72,7 @@ pub struct Reader {
     bytes: u64,
     /// Bytes of the segments that are read to their end.
     behind: u64,
+    counted: u64,
 }
 
 /// What stands at the end of a line.
@@ -145,6 +147,7 @@ impl Reader {
             log: None,
             bytes,
             behind: 0,
+            counted: 0,
         })
     }
 
@@ -157,6 +160,11 @@ impl Reader {
     pub fn bytes_read(&self) -> u64 {
         let current = self.current.as_ref();
         self.behind + current.map_or(0, |segment| segment.offset)
+    }
+
+    /// Attestations so far that are counted, and have no record of their own.
+    pub fn counted(&self) -> u64 {
+        self.counted
     }
 
     /// The decisions among the lines, and what is wrong with any line. A last
@@ -211,7 +219,7 @@ impl Reader {
         end: End,
     ) -> Result<(LineFault, Option<Vec<u8>>), ReadError> {
         if end == End::OutOfSight {
-            let text = format!("it is longer than {MAX_LINE_BYTES} bytes");
+            let text = format!("it is longer than {} bytes", grouped(MAX_LINE_BYTES));
             return Ok((LineFault::Malformed(text), None));
         }
         if let Some(at) = locate::lost_line_end(&line) {
@@ -294,13 +302,18 @@ impl Reader {
         };
         match chained {
             Err(fault) => Err(broken(place, fault)),
-            Ok(()) => Ok(Line {
-                place,
-                sequence,
-                time,
-                hash,
-                event,
-            }),
+            Ok(()) => {
+                if let Event::Counted(counted) = &event {
+                    self.counted = self.counted.saturating_add(counted.total());
+                }
+                Ok(Line {
+                    place,
+                    sequence,
+                    time,
+                    hash,
+                    event,
+                })
+            }
         }
     }
 
@@ -364,7 +377,8 @@ impl Reader {
                 };
                 Ok(Event::Decision { decision, naming })
             }
-            event @ (Event::Gap(_)
+            event @ (Event::Counted(_)
+            | Event::Gap(_)
             | Event::Checkpoint(_)
             | Event::Repair(_)
             | Event::Retired(_)) => Ok(event),
@@ -445,6 +459,7 @@ impl Line {
             }),
             Event::Segment(_)
             | Event::Naming(_)
+            | Event::Counted(_)
             | Event::Gap(_)
             | Event::Checkpoint(_)
             | Event::Repair(_)
@@ -528,10 +543,10 @@ fn unchained(
 
 /// Whether a segment is of this format, and of the log that is being read.
 fn belongs(header: &SegmentHeader, log: &mut Option<String>) -> Result<(), LineFault> {
-    if header.format != FORMAT {
+    if !(FORMAT..=FORMAT_WITH_COUNTS).contains(&header.format) {
         let format = header.format;
         return Err(LineFault::Foreign(format!(
-            "format {format}, and this host reads format {FORMAT}"
+            "format {format}, and this host reads formats {FORMAT} to {FORMAT_WITH_COUNTS}"
         )));
     }
     match log {
@@ -556,6 +571,7 @@ fn event_of(members: Members) -> Result<Event, LineFault> {
         members.segment.map(Event::Segment),
         members.naming.map(|naming| Event::Naming(Arc::new(naming))),
         members.decision.map(decision),
+        members.counted.map(Event::Counted),
         members.gap.map(Event::Gap),
         members.checkpoint.map(Event::Checkpoint),
         members.repair.map(Event::Repair),

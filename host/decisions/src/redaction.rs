@@ -8,7 +8,7 @@
 //! the one in them, and the failure in words goes with any: it may hold each.
 //! What the policy said stays as it said it.
 
-use crate::line::Decision;
+use crate::line::{Counted, Decision};
 use nameplate_policy::Facts;
 use std::fmt;
 use std::str::FromStr;
@@ -130,13 +130,27 @@ pub(crate) fn redact(decision: &mut Decision, left_out: &[RedactedFact]) -> serd
             .any(|fact| CLUSTERS.contains(&fact.as_str()))
     } else {
         // Nothing was proven: it is the cluster that the peer said.
-        left_out.iter().any(|fact| CLUSTERS.contains(&fact.0))
+        leaves_out_a_cluster(left_out)
     };
     if cluster {
         decision.cluster = None;
     }
     decision.detail = None;
     Ok(())
+}
+
+/// Leaves `left_out` out of what is counted. Which kind of subject it would
+/// have been, nobody knows.
+pub(crate) fn redact_counts(counted: Counted, left_out: &[RedactedFact]) -> Counted {
+    if leaves_out_a_cluster(left_out) {
+        counted.without_clusters()
+    } else {
+        counted
+    }
+}
+
+fn leaves_out_a_cluster(left_out: &[RedactedFact]) -> bool {
+    left_out.iter().any(|fact| CLUSTERS.contains(&fact.0))
 }
 
 /// `facts` without the values of `left_out`, and which of those were there.

@@ -11,6 +11,9 @@ pub struct Status {
     pub sequence: u64,
     /// Decisions recorded since the process began.
     pub recorded: u64,
+    /// Attestations since then that ended with nothing proven and are counted,
+    /// in place of a record each.
+    pub counted: u64,
     /// Decisions that were made since then and are not recorded.
     pub lost: u64,
     /// Decisions that wait to be written or are being written.
@@ -29,6 +32,7 @@ pub struct Status {
 pub(crate) struct Counters {
     sequence: AtomicU64,
     recorded: AtomicU64,
+    counted: AtomicU64,
     lost: AtomicU64,
     checkpoints: AtomicU64,
     failing: AtomicBool,
@@ -43,6 +47,10 @@ impl Counters {
 
     pub(crate) fn recorded(&self, count: usize) {
         self.recorded.fetch_add(count as u64, Relaxed);
+    }
+
+    pub(crate) fn counted(&self) {
+        self.counted.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn lost(&self, count: u64) {
@@ -77,6 +85,7 @@ impl Counters {
         Status {
             sequence: self.sequence.load(Relaxed),
             recorded: self.recorded.load(Relaxed),
+            counted: self.counted.load(Relaxed),
             lost: self.lost.load(Relaxed),
             waiting,
             error: text(&self.error),

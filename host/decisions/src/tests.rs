@@ -67,11 +67,12 @@ pub(crate) fn entry(number: u64, naming: &Arc<NamingRecord>) -> Entry {
             spiffe_id: Some(id),
         },
         naming: Some(Arc::clone(naming)),
+        unproven: None,
     }
 }
 
 /// A rejection, for which no policy was asked.
-fn rejection() -> Entry {
+pub(crate) fn rejection() -> Entry {
     Entry {
         time: at(0),
         decision: Decision {
@@ -86,6 +87,7 @@ fn rejection() -> Entry {
             ..entry(0, &naming()).decision
         },
         naming: None,
+        unproven: Some(Unproven { cluster: None }),
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Verification {
     pub first: Option<u64>,
     /// Sequence number of the last line that holds, and its hash.
     pub last: Option<(u64, Digest)>,
+    /// Attestations with nothing proven that are counted, and have no record.
+    pub counted: u64,
     /// Decisions that the log says it does not hold.
     pub lost: u64,
     /// Torn ends that were mended.
@@ -51,6 +53,13 @@ pub struct Verification {
     pub kept_before: u64,
     /// Checkpoints kept elsewhere that are of other logs.
     pub kept_foreign: u64,
+    /// The last line that something vouches for which whoever writes to the log
+    /// need not have: a checkpoint kept elsewhere that agrees, or one in the log
+    /// that the given key has signed. None where nothing does: then the log is
+    /// consistent in itself, and all of it may have been written anew.
+    pub vouched_through: Option<u64>,
+    /// Decisions after that line, or all of them.
+    pub decisions_after: u64,
     /// Whether what is wrong is before the first line that holds.
     begins_broken: bool,
     /// What is wrong, in the order of the log; at most 100 of them.
@@ -197,6 +206,7 @@ impl Verification {
         verification.unmatched(held, whole);
         while kept.all.peek().is_some() {
             let mut held = verification.hold(&mut kept, most, key);
+            verification.decisions_after = 0;
             let mut reader = Reader::open(path)?;
             while let Some(line) = reader.next() {
                 progress(reader.bytes_read(), reader.bytes());
@@ -219,6 +229,21 @@ impl Verification {
     /// Whether nothing is wrong.
     pub fn holds(&self) -> bool {
         self.fault_count == 0
+    }
+
+    /// Whether it is shown to be what was written, up to
+    /// [`Verification::vouched_through`].
+    pub fn is_proven(&self) -> bool {
+        self.holds() && self.vouched_through.is_some()
+    }
+
+    /// Takes note that everything up to a line is vouched for. Called when the
+    /// reader is there.
+    fn vouch(&mut self, line: u64) {
+        if self.vouched_through.is_none_or(|through| line >= through) {
+            self.vouched_through = Some(line);
+            self.decisions_after = 0;
+        }
     }
 
     fn fault(&mut self, fault: impl Into<VerifyFault>) {
@@ -274,6 +299,9 @@ impl Verification {
                 self.log.get_or_insert_with(|| header.log.clone());
             }
             Event::Decision { .. } => self.decisions += 1,
+            Event::Counted(counted) => {
+                self.counted = self.counted.saturating_add(counted.total());
+            }
             Event::Gap(gap) => self.lost = self.lost.saturating_add(gap.lost()),
             Event::Checkpoint(checkpoint) => self.checkpoint(checkpoint, line, before, key),
             Event::Repair(_) => self.repairs += 1,
@@ -301,7 +329,12 @@ impl Verification {
             });
         }
         match key.map_or(Ok(()), |key| checkpoint.verify(key)) {
-            Ok(()) => self.checkpoints += 1,
+            Ok(()) => {
+                self.checkpoints += 1;
+                if key.is_some() {
+                    self.vouch(checkpoint.sequence);
+                }
+            }
             Err(error) => self.fault(VerifyFault::Signature {
                 place: place(),
                 error,
@@ -311,9 +344,17 @@ impl Verification {
 
     /// Compares a line with the kept checkpoints of it.
     fn compare(&mut self, line: &Line, held: &mut Held) {
+        if matches!(line.event, Event::Decision { .. }) {
+            self.decisions_after += 1;
+        }
+        // A pass before this one may have found it.
+        if self.vouched_through == Some(line.sequence) {
+            self.vouch(line.sequence);
+        }
         for kept in held.remove(&line.sequence).unwrap_or_default() {
             if kept == line.hash {
                 self.kept += 1;
+                self.vouch(line.sequence);
             } else {
                 self.fault(VerifyFault::Rewritten {
                     place: line.place.clone(),
@@ -369,6 +410,7 @@ fn log_of(path: &Path) -> Result<Option<String>, ReadError> {
         Event::Segment(header) => Some(header.log),
         Event::Naming(_)
         | Event::Decision { .. }
+        | Event::Counted(_)
         | Event::Gap(_)
         | Event::Checkpoint(_)
         | Event::Repair(_)

@@ -6,19 +6,22 @@
 
 use crate::chain::Head;
 use crate::checkpoint::Checkpoint;
-use crate::keeper::Keeper;
-use crate::line::{FORMAT, NamingRecord, Outcome, Retired, SegmentHeader};
+use crate::keeper::{Keeper, KeptIn};
+use crate::line::{FORMAT, FORMAT_WITH_COUNTS, NamingRecord, Outcome, Retired, SegmentHeader};
 use crate::log::{Settings, Shared};
 use crate::opening::{End, create, sync_directory};
-use crate::options::{Flush, Options};
+use crate::options::{Flush, Options, Rejections};
 use crate::queue::{Lost, Taken, Waiting};
-use crate::redaction::redact;
+use crate::redaction::{redact, redact_counts};
+use crate::room::{Gauge, Room};
 use crate::segment;
+use crate::tally::{TIGHT_WINDOW, WINDOW};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
 use uuid::Uuid;
 
@@ -37,6 +40,9 @@ pub(crate) struct Writer {
     /// Who writes checkpoints elsewhere, once there is one to write.
     keeper: Option<Keeper>,
     log: String,
+    /// What segments say that they are of: once counts are in one, those after
+    /// it are of the same.
+    format: u32,
     segment: Segment,
     head: Head,
     /// Taken and not yet written.
@@ -49,6 +55,7 @@ pub(crate) struct Writer {
     checkpointed: Instant,
     synced: Instant,
     unsynced: bool,
+    gauge: Gauge,
 }
 
 /// The segment that is written to.
@@ -78,7 +85,8 @@ impl Writer {
             Some(last) => (last.header.log.clone(), Some(last)),
             None => (Uuid::new_v4().to_string(), None),
         };
-        let header = header(&log, options);
+        let format = last.as_ref().map_or(FORMAT, |last| last.header.format);
+        let header = header(&log, format, options);
         let mut segment = match last {
             Some(last) if last.header == header => Segment {
                 file: last.file,
@@ -102,6 +110,7 @@ impl Writer {
             _lock: lock,
             keeper: None,
             log,
+            format,
             segment,
             head,
             waiting: Vec::new(),
@@ -111,6 +120,7 @@ impl Writer {
             checkpointed: now,
             synced: now,
             unsynced: true,
+            gauge: Gauge::new(Room::of),
         })
     }
 
@@ -125,9 +135,7 @@ impl Writer {
                 closing,
             } = self.shared.queue.take(pause, room);
             self.waiting.extend(waiting);
-            self.adopt_settings();
-            let outcome = self.write(lost).and_then(|()| self.keep_up(closing));
-            self.shared.status.wrote(&outcome, self.head.sequence);
+            let outcome = self.turn(lost, closing, Instant::now());
             if closing
                 && (outcome.is_err() || self.waiting.is_empty() && self.shared.queue.len() == 0)
             {
@@ -136,13 +144,67 @@ impl Writer {
         }
     }
 
+    /// Does everything that is to be done, `now`.
+    fn turn(&mut self, lost: Lost, closing: bool, now: Instant) -> io::Result<()> {
+        self.adopt_settings();
+        let outcome = self.write(lost).and_then(|()| {
+            self.tell_counts(closing, now);
+            self.keep_up(closing)
+        });
+        self.shared.status.wrote(&outcome, self.head.sequence);
+        outcome
+    }
+
+    /// Says how many attestations ended with nothing proven, where a window is
+    /// over. What finds no room is said with the next: identities do not wait
+    /// for it.
+    fn tell_counts(&mut self, closing: bool, now: Instant) {
+        let options = Arc::clone(&self.settings.options);
+        let counting = options.rejections == Rejections::Count;
+        let tight = counting && self.gauge.is_tight(&options.directory, now);
+        self.shared.tight.store(tight, Relaxed);
+        let window = match (counting && !closing, tight) {
+            (false, _) => Duration::ZERO,
+            (true, false) => WINDOW,
+            (true, true) => TIGHT_WINDOW,
+        };
+        let Some(counted) = self.shared.tally().ended(now, window) else {
+            return;
+        };
+        let told = redact_counts(counted.clone(), &options.redact);
+        let written = self
+            .begin_counting()
+            .and_then(|()| self.tell("counted", &told));
+        match written {
+            Ok(()) => self.lines_since_checkpoint += 1,
+            Err(_no_room) => self.shared.tally().unsay(counted, now),
+        }
+    }
+
+    /// Sees to it that the segment says that counts are in it: whoever reads an
+    /// earlier format only is told so, and not that the log is damaged.
+    fn begin_counting(&mut self) -> io::Result<()> {
+        if self.format >= FORMAT_WITH_COUNTS {
+            // Counts too are written by what their segment says.
+            return if self.outdated { self.rotate() } else { Ok(()) };
+        }
+        let (format, head) = (self.format, self.head);
+        self.format = FORMAT_WITH_COUNTS;
+        let begun = self.rotate();
+        if begun.is_err() && self.head == head {
+            // No other segment has begun: this one goes on as it is.
+            self.format = format;
+        }
+        begun
+    }
+
     /// Settings that were applied to a log that was open already.
     fn adopt_settings(&mut self) {
         let settings = self.shared.settings();
         if Arc::ptr_eq(&settings, &self.settings) {
             return;
         }
-        let of = |settings: &Settings| header(&self.log, &settings.options);
+        let of = |settings: &Settings| header(&self.log, self.format, &settings.options);
         self.outdated |= of(&self.settings) != of(&settings);
         self.settings = settings;
     }
@@ -294,8 +356,11 @@ impl Writer {
         // Attesting does not depend on where checkpoints are kept.
         match &self.settings.options.checkpoints.file {
             Some(path) => {
-                let path = path.clone();
-                if let Err(behind) = self.keep(&path, checkpoint) {
+                let place = KeptIn {
+                    path: path.clone(),
+                    check: self.settings.options.directory_check,
+                };
+                if let Err(behind) = self.keep(place, checkpoint) {
                     self.shared.status.kept(&Err(behind));
                 }
             }
@@ -304,12 +369,12 @@ impl Writer {
         Ok(())
     }
 
-    fn keep(&mut self, path: &Path, checkpoint: Checkpoint) -> io::Result<()> {
+    fn keep(&mut self, place: KeptIn, checkpoint: Checkpoint) -> io::Result<()> {
         let keeper = match &mut self.keeper {
             Some(keeper) => keeper,
             None => self.keeper.insert(Keeper::begin(Arc::clone(&self.shared))?),
         };
-        keeper.keep(path, checkpoint)
+        keeper.keep(place, checkpoint)
     }
 
     /// Begins another segment, and deletes the oldest where there are too many.
@@ -317,7 +382,7 @@ impl Writer {
         // Nothing is written to this one again that would do it.
         self.segment.trim()?;
         self.sync()?;
-        let header = header(&self.log, &self.settings.options);
+        let header = header(&self.log, self.format, &self.settings.options);
         let mut head = self.head;
         self.segment = Segment::begin(&self.settings.options, &header, &mut head)?;
         self.head = head;
@@ -439,10 +504,10 @@ impl Segment {
     }
 }
 
-/// The header of a segment under `options`.
-fn header(log: &str, options: &Options) -> SegmentHeader {
+/// The header of a segment of `format` under `options`.
+fn header(log: &str, format: u32, options: &Options) -> SegmentHeader {
     SegmentHeader {
-        format: FORMAT,
+        format,
         log: log.to_owned(),
         writer: concat!("nameplate ", env!("CARGO_PKG_VERSION")).to_owned(),
         flush: options.flush.as_str().to_owned(),

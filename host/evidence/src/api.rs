@@ -11,9 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-
-use crate::keys::KeySet;
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long a verification may wait for others.
 ///
@@ -109,6 +107,35 @@ pub trait ClusterApi: fmt::Debug + Send + Sync {
         name: &str,
         patience: &Patience,
     ) -> Result<SigningRequestRecord, ApiError>;
+
+    /// How the asking goes. Asks nobody.
+    fn status(&self) -> ApiStatus {
+        ApiStatus::default()
+    }
+}
+
+/// How the asking of an API server goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ApiStatus {
+    /// Why it is not asked, while it is not.
+    pub suspended: Option<Suspension>,
+    /// How often that began.
+    pub suspensions: u64,
+}
+
+/// That an API server is left alone, since it gave no answer again and again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not asked for {} s now, after {failures} failures in a row", lasting.as_secs())]
+pub struct Suspension {
+    /// Since when.
+    pub since: SystemTime,
+    /// How long that is.
+    pub lasting: Duration,
+    /// Calls in a row that it gave no answer to.
+    pub failures: u32,
+    /// Why the last of them failed.
+    #[source]
+    pub last_error: Box<ApiError>,
 }
 
 /// Whether `name` is a DNS-1123 subdomain: what Kubernetes admits as the name
@@ -129,35 +156,6 @@ fn is_label(label: &str) -> bool {
         && label
             .bytes()
             .all(|byte| byte == b'-' || byte.is_ascii_lowercase() || byte.is_ascii_digit())
-}
-
-/// Keys of a cluster that change while it is trusted.
-pub trait KeySource: fmt::Debug + Send + Sync {
-    /// The newest set there is, fetched if there is none yet or it is too old.
-    ///
-    /// # Errors
-    /// [`ApiError`] when no set was ever fetched, or the last is too old to be
-    /// relied on.
-    fn current(&self, patience: &Patience) -> Result<Arc<KeySet>, ApiError>;
-
-    /// A set newer than `seen`, which lacks a key that a token names. At most
-    /// one fetch per interval, whatever peers send: `None` when it is too
-    /// early to ask again, or when asking brought nothing newer.
-    fn newer_than(&self, seen: &Arc<KeySet>, patience: &Patience) -> Option<Arc<KeySet>>;
-
-    /// How the following goes. Asks nobody.
-    fn status(&self) -> KeysStatus;
-}
-
-/// How the following of a cluster's keys goes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KeysStatus {
-    /// Time since the set that serves was fetched; none before the first.
-    pub age: Option<Duration>,
-    /// Why the last fetch failed, when it did.
-    pub last_error: Option<ApiError>,
-    /// Fetches so far.
-    pub fetches: u64,
 }
 
 /// `status` of a `TokenReview`.
@@ -243,6 +241,10 @@ pub enum ApiError {
     /// The time for it ended first.
     #[error("no answer in time")]
     OutOfPatience,
+    /// It was not asked: it gave no answer too often, and is left alone for a
+    /// while.
+    #[error(transparent)]
+    Suspended(Suspension),
     /// The host's credential is not accepted (HTTP 401).
     #[error("the credential of this host is not accepted: {message}")]
     Unauthorized {
@@ -285,6 +287,7 @@ impl ApiError {
             Self::NotConfigured { .. } => "api_not_configured",
             Self::Unreachable { .. } => "api_unreachable",
             Self::OutOfPatience => "api_out_of_time",
+            Self::Suspended(_) => "api_suspended",
             Self::Unauthorized { .. } => "api_unauthorized",
             Self::Forbidden { .. } => "api_forbidden",
             Self::NotFound { .. } => "api_not_found",
@@ -297,7 +300,7 @@ impl ApiError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::OutOfPatience => true,
+            Self::Unreachable { .. } | Self::OutOfPatience | Self::Suspended(_) => true,
             // Too many requests; the server's own trouble.
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
             Self::NotConfigured { .. }
@@ -327,5 +330,27 @@ mod tests {
         assert_eq!(none.left(now), Duration::ZERO);
         whole.give_up();
         assert_eq!(long.left(now), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_suspension_says_since_when_and_after_what() {
+        let error = ApiError::Suspended(Suspension {
+            since: SystemTime::UNIX_EPOCH,
+            lasting: Duration::from_millis(12_900),
+            failures: 5,
+            last_error: Box::new(ApiError::OutOfPatience),
+        });
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        assert_eq!(
+            (error.to_string(), cause.as_deref()),
+            (
+                "not asked for 12 s now, after 5 failures in a row".to_owned(),
+                Some("no answer in time")
+            )
+        );
+        assert_eq!(
+            (error.reason(), error.is_transient()),
+            ("api_suspended", true)
+        );
     }
 }

@@ -16,6 +16,9 @@ pub enum Base64Error {
         /// Where, counted from 0.
         offset: usize,
     },
+    /// Windows' mark at the beginning of a text.
+    #[error("it begins with a byte order mark (U+FEFF)")]
+    ByteOrderMark,
     /// It contains `=`.
     #[error("it is padded")]
     Padding,
@@ -29,6 +32,9 @@ pub enum Base64Error {
 
 /// Decodes `text`.
 pub(crate) fn decode(text: &str) -> Result<Vec<u8>, Base64Error> {
+    if text.starts_with('\u{feff}') {
+        return Err(Base64Error::ByteOrderMark);
+    }
     URL_SAFE_NO_PAD.decode(text).map_err(|error| match error {
         base64::DecodeError::InvalidByte(_, b'=') | base64::DecodeError::InvalidPadding => {
             Base64Error::Padding
@@ -53,6 +59,7 @@ mod tests {
         assert_eq!(decode("AAAA="), Err(Base64Error::Padding));
         assert_eq!(decode("-_\n8"), Err(Base64Error::Alphabet { offset: 2 }));
         assert_eq!(decode("AAAAA"), Err(Base64Error::Length));
+        assert_eq!(decode("\u{feff}-_8"), Err(Base64Error::ByteOrderMark));
         assert_eq!(decode("é"), Err(Base64Error::Alphabet { offset: 0 }));
     }
 }

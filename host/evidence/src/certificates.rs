@@ -33,7 +33,8 @@
 //! | the answer is of the key's kind, over both nonces | `response_malformed`, `response_kind`, `nonce_malformed`, `possession_unproven`, `challenge_unanswered` |
 //! | where SVIDs are evidence: one URI, a SPIFFE ID of the trust domain, under the prefix (X509-SVID §2) | `svid_missing`, `svid_foreign`, `svid_prefix` |
 //! | that request is there, to the signer, approved, and holds this certificate | `request_gone`, `request_signer`, `request_not_approved`, `request_mismatch`, `request_malformed` |
-//! | whoever made it runs on the certificate's node | `requester_elsewhere` |
+//! | whoever made it is on the certificate's node, as recorded with it | `requester_elsewhere`, `requester_node_unproven` |
+//! | or, where its pod alone was recorded, by what the API server says of that pod | `requester_pod_gone`, `requester_pod_mismatch`, `requester_pod_account_mismatch`, `requester_pod_not_scheduled` |
 //! | where the API server is asked: the node is there, and still the one | `node_gone`, `node_uid_missing`, `node_mismatch` |
 //!
 //! In SPIFFE mode ([`Trust::Domain`]) the authorities are those of the trust
@@ -57,9 +58,12 @@ mod challenge;
 mod error;
 mod leaf;
 mod node;
+mod path_error;
 mod payload;
 mod possession;
 mod prover;
+mod requester;
+mod search;
 mod sight;
 mod surroundings;
 mod svid;
@@ -69,7 +73,9 @@ pub use authorities::{TrustedAuthorities, TrustedAuthoritiesError};
 pub use challenge::{Challenge, NONCE_BYTES, Nonce};
 pub use error::{CertificateError, Position};
 pub use node::{NodeLookup, NodeRule};
+pub use path_error::PathError;
 pub use prover::{Prover, ProverError};
+pub use requester::RequestRule;
 pub use sight::{CertificateSight, payload_of_pem, sight};
 pub use surroundings::{BundleError, BundleSource, Surroundings};
 pub use svid::SvidRule;

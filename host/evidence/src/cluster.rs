@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::allowed::AllowedServiceAccount;
-use crate::api::{ApiError, ClusterApi, KeySource, Patience};
+use crate::api::{ApiError, ClusterApi, Patience};
 use crate::error::TokenError;
+use crate::key_source::KeySource;
 use crate::keys::KeySet;
 use crate::token::{CompactToken, Header, SignedClaims};
 use crate::verifier::ClusterTrust;
@@ -100,6 +101,38 @@ impl Proof {
             Self::Local(local) => Some(local),
             Self::Review(_) => None,
         }
+    }
+}
+
+impl Cluster {
+    /// Whether its tokens are verified with the help of others, who may keep
+    /// one waiting: its API server, or whoever publishes its keys.
+    #[must_use]
+    pub fn waits_for_others(&self) -> bool {
+        let proof = match &self.proof {
+            Proof::Local(local) => matches!(local.keys, TrustedKeys::Followed(_)),
+            Proof::Review(_) => true,
+        };
+        proof || matches!(self.binding, Binding::LookedUp(_))
+    }
+
+    /// The API server that is asked, if one is.
+    pub(crate) fn api(&self) -> Option<&Arc<dyn ClusterApi>> {
+        match (&self.proof, &self.binding) {
+            (Proof::Review(review), _) => Some(&review.api),
+            (Proof::Local(_), Binding::LookedUp(lookup)) => Some(&lookup.api),
+            (Proof::Local(_), Binding::Any | Binding::Pod) => None,
+        }
+    }
+
+    /// Whether others may be asked about `token`: not about one that is
+    /// misshapen.
+    pub(crate) fn waits_with(&self, token: &str) -> bool {
+        self.waits_for_others()
+            && CompactToken::split(token).is_ok_and(|token| match self.proof {
+                Proof::Local(_) => Header::parse(&token).is_ok(),
+                Proof::Review(_) => token.is_reviewable().is_ok(),
+            })
     }
 }
 

@@ -5,10 +5,13 @@
 //! part that may be sent to one. Nothing here holds a token, and text that a
 //! peer chose is a [`PeerText`].
 
+use nameplate_words::grouped;
+
 use crate::algorithm::SignatureAlgorithm;
 use crate::api::ApiError;
 use crate::base64url::Base64Error;
 use crate::certificates::{BundleError, CertificateError};
+use crate::difference::Difference;
 use crate::json::JsonError;
 use crate::peer_text::PeerText;
 use crate::raw::{MAX_PAYLOAD_BYTES, Method};
@@ -23,7 +26,11 @@ pub enum EvidenceError {
     #[error("attestation payload is missing")]
     PayloadMissing,
     /// The payload is longer than is looked at.
-    #[error("attestation payload is {bytes} bytes long, more than {MAX_PAYLOAD_BYTES} bytes")]
+    #[error(
+        "attestation payload is {} bytes long, more than {} bytes",
+        grouped(*.bytes),
+        grouped(MAX_PAYLOAD_BYTES)
+    )]
     PayloadTooLarge {
         /// Its length.
         bytes: usize,
@@ -141,7 +148,11 @@ impl std::fmt::Display for Asked {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The token is longer than is looked at.
-    #[error("token is {bytes} bytes long, more than {MAX_TOKEN_BYTES} bytes")]
+    #[error(
+        "token is {} bytes long, more than {} bytes",
+        grouped(*.bytes),
+        grouped(MAX_TOKEN_BYTES)
+    )]
     TooLarge {
         /// Its length.
         bytes: usize,
@@ -151,7 +162,7 @@ pub enum TokenError {
     #[error("token is encrypted (JWE), and only signed tokens (JWS) are accepted")]
     Encrypted,
     /// The token has not the three parts of a compact JWS (RFC 7515 §7.1).
-    #[error("token has {dots} dots where a signed token has 2")]
+    #[error("token has {} dots where a signed token has 2", grouped(*.dots))]
     Shape {
         /// Dots counted.
         dots: usize,
@@ -223,7 +234,7 @@ pub enum TokenError {
     #[error("token never expires (no `exp`), which the cluster does not allow")]
     NeverExpires,
     /// The token's time is over (RFC 7519 §4.1.4).
-    #[error("token expired {seconds} s ago (leeway {leeway} s)")]
+    #[error("token expired {} s ago (leeway {leeway} s)", grouped(*.seconds))]
     Expired {
         /// Whole seconds since `exp`.
         seconds: u64,
@@ -231,7 +242,7 @@ pub enum TokenError {
         leeway: u64,
     },
     /// The token's time has not come (RFC 7519 §4.1.5).
-    #[error("token is not valid for another {seconds} s (leeway {leeway} s)")]
+    #[error("token is not valid for another {} s (leeway {leeway} s)", grouped(*.seconds))]
     NotYetValid {
         /// Whole seconds until `nbf`, rounded up.
         seconds: u64,
@@ -239,7 +250,7 @@ pub enum TokenError {
         leeway: u64,
     },
     /// The token says that it was issued after now (RFC 7519 §4.1.6).
-    #[error("token was issued {seconds} s in the future (leeway {leeway} s)")]
+    #[error("token was issued {} s in the future (leeway {leeway} s)", grouped(*.seconds))]
     IssuedInFuture {
         /// Whole seconds until `iat`, rounded up.
         seconds: u64,
@@ -250,21 +261,29 @@ pub enum TokenError {
     #[error("token names no issuer (`iss`)")]
     IssuerMissing,
     /// The token is another issuer's (RFC 7519 §4.1.1).
-    #[error("issuer `{issuer}` is not the configured one")]
+    #[error("issuer `{issuer}` is not the configured {expected}")]
     IssuerMismatch {
         /// `iss` of the token.
         issuer: PeerText,
+        /// The configured one, and how it differs.
+        expected: Difference,
     },
     /// Audiences are configured and the token names none.
     #[error("token names no audience (`aud`)")]
     AudienceMissing,
     /// The token is for someone else (RFC 7519 §4.1.3).
-    #[error("token is for audience `{audience}` (of {count}), and none of them is configured")]
+    #[error(
+        "token is for audience `{audience}` (of {count}), and none of them is configured{}",
+        nearest_of(.nearest.as_ref())
+    )]
     AudienceMismatch {
-        /// The first `aud` of the token.
+        /// The `aud` of the token that is most like a configured one, or the
+        /// first.
         audience: PeerText,
         /// How many the token names.
         count: usize,
+        /// The configured one that it is like, and how it differs.
+        nearest: Option<Difference>,
     },
     /// No claim names the namespace of the service account.
     #[error("token names no namespace")]
@@ -352,6 +371,10 @@ pub enum TokenError {
     /// The token speaks of another node than the one its pod is on.
     #[error("the token names another node than the one its pod is on")]
     NodeMismatch,
+}
+
+fn nearest_of(difference: Option<&Difference>) -> String {
+    difference.map_or_else(String::new, |one| format!("; the nearest is {one}"))
 }
 
 /// A part of a token in compact form (RFC 7515 §7.1).

@@ -9,9 +9,14 @@
 use std::borrow::Cow;
 use std::{fmt, mem};
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor,
+};
 
 use crate::peer_text::PeerText;
+
+/// UTF-8 of U+FEFF, which Windows' editors begin a text with.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Why bytes are not the JSON object that was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +31,10 @@ pub enum JsonError {
     /// JSON, but of another type.
     #[error("not a JSON object")]
     NotAnObject,
+    /// Windows' mark at the beginning of a text, which RFC 8259 §8.1 forbids
+    /// in JSON between strangers.
+    #[error("it begins with a byte order mark (U+FEFF), which JSON has none of")]
+    ByteOrderMark,
 }
 
 /// A JSON value that borrows its text from the input where it can.
@@ -49,9 +58,25 @@ pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 impl<'a> Object<'a> {
     /// Parses `bytes`, which must be one JSON object and nothing else.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, JsonError> {
+        Self::read(bytes, Reader { repeats: false })
+    }
+
+    /// The same, with members that appear twice left in: for who refuses a
+    /// part of a document for it and not the whole. See [`Json::repeated`].
+    pub(crate) fn parse_with_repeats(bytes: &'a [u8]) -> Result<Self, JsonError> {
+        Self::read(bytes, Reader { repeats: true })
+    }
+
+    fn read(bytes: &'a [u8], reader: Reader) -> Result<Self, JsonError> {
+        if bytes.starts_with(BYTE_ORDER_MARK) {
+            return Err(JsonError::ByteOrderMark);
+        }
         // The encoding is checked once for all, not string by string.
         let text = std::str::from_utf8(bytes)?;
-        match serde_json::from_str(text)? {
+        let mut text = serde_json::Deserializer::from_str(text);
+        let json = reader.deserialize(&mut text)?;
+        text.end()?;
+        match json {
             Json::Object(object) => Ok(object),
             Json::Null
             | Json::Bool(_)
@@ -69,6 +94,16 @@ impl<'a> Object<'a> {
             .find_map(|(member, value)| (member == name).then_some(value))
     }
 
+    /// Every member, in the order of the text.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &Json<'a>)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// A member of this object that appears twice in it.
+    pub(crate) fn repeated(&self) -> Option<&str> {
+        repeated(&self.0)
+    }
+
     /// The same, moved out; `null` stays behind.
     pub(crate) fn take(&mut self, name: &str) -> Option<Json<'a>> {
         self.0
@@ -78,6 +113,20 @@ impl<'a> Object<'a> {
 }
 
 impl Json<'_> {
+    /// A member that appears twice in an object, here or further in.
+    // Recursion is bounded: the parser bounds how deep values nest.
+    pub(crate) fn repeated(&self) -> Option<&str> {
+        match self {
+            Self::Object(object) => object
+                .repeated()
+                .or_else(|| object.0.iter().find_map(|(_, value)| value.repeated())),
+            Self::Array(items) => items.iter().find_map(Self::repeated),
+            Self::Null | Self::Bool(_) | Self::Integer(_) | Self::OtherNumber | Self::String(_) => {
+                None
+            }
+        }
+    }
+
     pub(crate) fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),
@@ -93,13 +142,26 @@ impl Json<'_> {
 
 impl<'de> Deserialize<'de> for Json<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsonVisitor)
+        Reader { repeats: false }.deserialize(deserializer)
     }
 }
 
-struct JsonVisitor;
+/// Reads a value of any type.
+#[derive(Clone, Copy)]
+struct Reader {
+    /// Whether a member may appear twice.
+    repeats: bool,
+}
 
-impl<'de> Visitor<'de> for JsonVisitor {
+impl<'de> DeserializeSeed<'de> for Reader {
+    type Value = Json<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reader {
     type Value = Json<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,7 +198,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Json<'de>, A::Error> {
         let mut array = Vec::new();
-        while let Some(element) = elements.next_element()? {
+        while let Some(element) = elements.next_element_seed(self)? {
             array.push(element);
         }
         Ok(Json::Array(array))
@@ -144,10 +206,10 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
         let mut object = Vec::with_capacity(8);
-        while let Some((Name(name), value)) = members.next_entry()? {
-            object.push((name, value));
+        while let Some(Name(name)) = members.next_key()? {
+            object.push((name, members.next_value_seed(self)?));
         }
-        match repeated(&object) {
+        match repeated(&object).filter(|_| !self.repeats) {
             Some(name) => Err(A::Error::custom(format_args!(
                 "member `{}` appears twice",
                 PeerText::new(name)

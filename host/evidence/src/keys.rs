@@ -15,7 +15,7 @@ mod pem_file;
 use std::fmt;
 use std::sync::Arc;
 
-pub use error::{KeyError, KeyPlace, KeyProblem, SkippedKey};
+pub use error::{IgnoredKey, IgnoredKeys, KeyError, KeyPlace, KeyProblem};
 
 use self::bound::BoundKey;
 use self::material::KeyMaterial;
@@ -28,14 +28,18 @@ use crate::token::{CompactToken, Header, SignedClaims};
 /// Longest key file that is read, in bytes.
 pub const MAX_KEY_FILE_BYTES: usize = 1024 * 1024;
 
-/// Most keys in one set. A token without `kid` is tried with each of them, so
-/// this bounds what one forged token costs.
-pub const MAX_KEYS: usize = 32;
+/// Most keys of one set that are kept. A token without `kid` is tried with each
+/// of them, so this bounds what one forged token costs: no more signatures than
+/// a chain of certificates may.
+pub const MAX_KEYS: usize = 100;
 
 /// The public keys that a cluster may have signed a token with: at least one,
 /// at most [`MAX_KEYS`]. Cheap to clone.
 #[derive(Clone)]
-pub struct KeySet(Arc<[VerifyingKey]>);
+pub struct KeySet {
+    keys: Arc<[VerifyingKey]>,
+    ignored: Arc<[IgnoredKey]>,
+}
 
 impl KeySet {
     /// Reads the keys of a PEM file: blocks `CERTIFICATE` (the certified key;
@@ -54,22 +58,28 @@ impl KeySet {
 
     /// Reads a JWK Set (RFC 7517 §5).
     ///
-    /// Keys that are plainly for something else are skipped, as §5 asks: an
-    /// unknown `kty`, a `crv` that is not P-256, P-384 or P-521, a `use` other
-    /// than `sig`, `key_ops` without `verify`. A key with `alg` serves only
-    /// that algorithm. Several keys may share a `kid` (§4.5 allows it for keys
-    /// of different kinds); each of them is tried, in order. Certificates in
-    /// or behind a key (`x5c`, `x5u`) are not looked at.
+    /// Entries that cannot be used are [left out](Self::ignored), as §5 asks,
+    /// and take no other key with them: an unknown `kty`, a `crv` that is not
+    /// P-256, P-384 or P-521, a `use` other than `sig`, `key_ops` without
+    /// `verify`, an unknown `alg` or one that the key cannot serve; what is
+    /// malformed or out of bounds; what comes after [`MAX_KEYS`]. A member that
+    /// is `null` is absent. A key with `alg` serves only that algorithm.
+    /// Several keys may share a `kid` (§4.5 allows it for keys of different
+    /// kinds); each of them is tried, in order. Certificates in or behind a key
+    /// (`x5c`, `x5u`) are not looked at.
     ///
     /// # Errors
-    /// When the file is not such a set or repeats a member; when any key in it
-    /// is symmetric or has a private part, which says that the file should be
-    /// treated as a leaked secret; when a key that would be used is malformed,
-    /// out of bounds or has an `alg` it cannot serve; when no key remains, or
-    /// more than [`MAX_KEYS`].
+    /// When the file is not such a set or repeats a member outside of an entry;
+    /// when anything in it is a symmetric key or has a private part with a
+    /// value, which says that the file should be treated as a leaked secret;
+    /// when no key remains.
     pub fn from_jwks(file: &[u8]) -> Result<Self, KeyError> {
         bounded(file)?;
-        Self::new(jwks::parse(file)?)
+        let (keys, ignored) = jwks::parse(file)?;
+        Ok(Self {
+            ignored: ignored.into(),
+            ..Self::new(keys)?
+        })
     }
 
     fn new(keys: Vec<VerifyingKey>) -> Result<Self, KeyError> {
@@ -79,7 +89,16 @@ impl KeySet {
         if keys.len() > MAX_KEYS {
             return Err(KeyError::TooManyKeys { count: keys.len() });
         }
-        Ok(Self(keys.into()))
+        Ok(Self {
+            keys: keys.into(),
+            ignored: Arc::new([]),
+        })
+    }
+
+    /// The entries of a JWK Set that were left out, and why.
+    #[must_use]
+    pub fn ignored(&self) -> &[IgnoredKey] {
+        &self.ignored
     }
 
     /// How many keys there are; never zero.
@@ -89,17 +108,17 @@ impl KeySet {
         reason = "a set without keys cannot be made"
     )]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.keys.len()
     }
 
     /// What each key is, in the order in which keys are tried.
     pub fn descriptions(&self) -> impl Iterator<Item = KeyDescription<'_>> {
-        self.0.iter().map(|key| KeyDescription { key })
+        self.keys.iter().map(|key| KeyDescription { key })
     }
 
     /// Whether a key is called `kid`.
     pub(crate) fn has(&self, kid: &str) -> bool {
-        self.0.iter().any(|key| key.is_called(kid))
+        self.keys.iter().any(|key| key.is_called(kid))
     }
 
     /// Verifies the token's signature (RFC 7515 §5.2) and hands over its
@@ -119,7 +138,7 @@ impl KeySet {
         let mut considered = 0;
         let mut tried = 0;
         for key in self
-            .0
+            .keys
             .iter()
             .filter(|key| kid.is_none_or(|kid| key.is_called(kid)))
         {

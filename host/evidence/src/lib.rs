@@ -68,7 +68,8 @@
 //! | its node is still there, and the one the token speaks of | SPIRE `k8s_psat` | `node_gone`, `node_uid_missing`, `node_mismatch` |
 //!
 //! A cluster whose API server is asked ([`Proof::Review`]) has one step in
-//! place of header, key and signature: the server's verdict
+//! place of key and signature, once size, encoding and header are found good,
+//! so that nobody is asked about what is no token: the server's verdict
 //! (`token_review_refused`, `token_not_authenticated`), on the audiences asked
 //! for (`audience_not_reviewed`), for a service account
 //! (`username_malformed`, `token_review_malformed`); and the claims, read only
@@ -76,13 +77,13 @@
 //!
 //! Where an API server or the publisher of keys gives no answer there is no
 //! verdict, and the peer is not to blame: `api_not_configured`,
-//! `api_unreachable`, `api_out_of_time`, `api_unauthorized`, `api_forbidden`,
-//! `api_not_found`, `api_refused`, `api_malformed` ([`ApiError`]),
+//! `api_unreachable`, `api_out_of_time`, `api_suspended`, `api_unauthorized`,
+//! `api_forbidden`, `api_not_found`, `api_refused`, `api_malformed` ([`ApiError`]),
 //! `trust_bundle_unavailable` ([`certificates`]).
 //!
-//! No claim is decoded before its signature is verified. That is the one
+//! No claim is read before its signature is verified. That is the one
 //! difference from SPIRE's order: claims that are not base64url are reported
-//! as such only when a key signed them.
+//! as such only when a key signed them, or before a review.
 //!
 //! # What is never looked at
 //!
@@ -102,9 +103,11 @@ mod base64url;
 mod binding;
 pub mod certificates;
 mod cluster;
+mod difference;
 mod digest;
 mod error;
 mod json;
+mod key_source;
 mod keys;
 mod payload;
 mod peer_text;
@@ -122,16 +125,18 @@ mod verifier;
 pub use algorithm::SignatureAlgorithm;
 pub use allowed::{AllowedServiceAccount, MalformedServiceAccount};
 pub use api::{
-    ApiError, ClusterApi, KeySource, KeysStatus, NodeRecord, Patience, PodRecord,
-    SigningRequestRecord, TokenReview, is_object_name,
+    ApiError, ApiStatus, ClusterApi, NodeRecord, Patience, PodRecord, SigningRequestRecord,
+    Suspension, TokenReview, is_object_name,
 };
 pub use base64url::Base64Error;
 pub use cluster::{Binding, Cluster, LocalProof, Lookup, Proof, ReviewProof, TrustedKeys};
+pub use difference::Difference;
 pub use error::{Asked, EvidenceError, TokenError, TokenPart};
 pub use json::JsonError;
+pub use key_source::{KeyPublisher, KeySource, KeysStatus, Rehearsal, Rhythm};
 pub use keys::{
-    KeyDescription, KeyError, KeyPlace, KeyProblem, KeySet, MAX_KEY_FILE_BYTES, MAX_KEYS,
-    SkippedKey,
+    IgnoredKey, IgnoredKeys, KeyDescription, KeyError, KeyPlace, KeyProblem, KeySet,
+    MAX_KEY_FILE_BYTES, MAX_KEYS,
 };
 pub use peer_text::PeerText;
 pub use pem::PemError;

@@ -1,7 +1,9 @@
 //! Verifying whatever an attestor's evidence is.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::api::ApiStatus;
 use crate::certificates::{CertificateVerifier, ExaminedChain, Surroundings};
 use crate::error::EvidenceError;
 use crate::raw::RawEvidence;
@@ -50,6 +52,40 @@ impl Verifier {
                     .examine(evidence.payload(), now.as_secs(), surroundings)
                     .map(Proven::Chain)
             }
+        }
+    }
+}
+
+impl Verifier {
+    /// The clusters that others are asked about, sorted. One that has no name
+    /// is called by an empty one.
+    #[must_use]
+    pub fn waiting_clusters(&self) -> Vec<&str> {
+        match self {
+            Self::Tokens(tokens) => tokens.waiting_clusters(),
+            Self::Certificates(certificates) => {
+                certificates.waiting_cluster().into_iter().collect()
+            }
+        }
+    }
+
+    /// The one of them that others may be asked about while `evidence` is
+    /// verified. Asks nobody, and proves nothing.
+    #[must_use]
+    pub fn waits_for(&self, evidence: &RawEvidence) -> Option<&str> {
+        match self {
+            Self::Tokens(tokens) => tokens.waits_for(evidence),
+            // Nobody is asked before a key is shown.
+            Self::Certificates(_) => None,
+        }
+    }
+
+    /// The API servers that are asked, by the cluster's name, and how that goes.
+    #[must_use]
+    pub fn asked_servers(&self) -> BTreeMap<String, ApiStatus> {
+        match self {
+            Self::Tokens(tokens) => tokens.asked_servers(),
+            Self::Certificates(certificates) => certificates.asked_servers(),
         }
     }
 }

@@ -205,7 +205,7 @@ mod tests {
             RawEvidence::new(Method::K8sSat, vec![b' '; MAX_PAYLOAD_BYTES + 1]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "attestation payload is 32769 bytes long, more than 32768 bytes"
+            "attestation payload is 32,769 bytes long, more than 32,768 bytes"
         );
         assert_eq!(error.reason(), "payload_too_large");
     }

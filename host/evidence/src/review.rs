@@ -13,13 +13,13 @@ use crate::peer_text::PeerText;
 use crate::token::Names;
 
 /// Prefix of the user name of every service account.
-const USERNAME: &str = "system:serviceaccount:";
+pub(crate) const USERNAME: &str = "system:serviceaccount:";
 
 /// Who the API server says a token is for.
 pub(crate) fn names(review: &TokenReview, audiences: &[String]) -> Result<Names, TokenError> {
     if let Some(error) = review.error.as_deref().filter(|error| !error.is_empty()) {
         return Err(TokenError::ReviewRefused {
-            message: PeerText::new(error),
+            message: PeerText::long(error),
         });
     }
     if !review.authenticated {
@@ -34,16 +34,9 @@ pub(crate) fn names(review: &TokenReview, audiences: &[String]) -> Result<Names,
         }
     }
     let malformed = || TokenError::UsernameMalformed {
-        username: PeerText::new(&review.username),
+        username: PeerText::long(&review.username),
     };
-    let (namespace, name) = review
-        .username
-        .strip_prefix(USERNAME)
-        .and_then(|account| account.split_once(':'))
-        .filter(|(namespace, name)| {
-            !namespace.is_empty() && !name.is_empty() && !name.contains(':')
-        })
-        .ok_or_else(malformed)?;
+    let (namespace, name) = service_account(&review.username).ok_or_else(malformed)?;
     Ok(Names {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
@@ -51,6 +44,16 @@ pub(crate) fn names(review: &TokenReview, audiences: &[String]) -> Result<Names,
         pod: reviewed_pod(review)?,
         node: reviewed_node(review)?,
     })
+}
+
+/// Namespace and name of the service account that is called `username`.
+pub(crate) fn service_account(username: &str) -> Option<(&str, &str)> {
+    username
+        .strip_prefix(USERNAME)
+        .and_then(|account| account.split_once(':'))
+        .filter(|(namespace, name)| {
+            !namespace.is_empty() && !name.is_empty() && !name.contains(':')
+        })
 }
 
 /// Holds what the token says against what the API server made of it.

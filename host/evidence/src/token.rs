@@ -68,6 +68,16 @@ impl<'t> CompactToken<'t> {
         decode(self.signature, TokenPart::Signature)
     }
 
+    /// That it has the shape of a token that is signed by an accepted
+    /// algorithm, as it has to have before an API server is asked about it.
+    /// What claims and signature hold is not looked at.
+    pub(crate) fn is_reviewable(&self) -> Result<(), TokenError> {
+        Header::parse(self)?;
+        decode(self.claims, TokenPart::Claims)?;
+        decode(self.signature, TokenPart::Signature)?;
+        Ok(())
+    }
+
     /// Hands over the claims on the word of the cluster's API server, which
     /// has just called the token good.
     pub(crate) fn into_reviewed_claims(self) -> SignedClaims<'t> {
@@ -164,7 +174,10 @@ mod tests {
         for dots in [0, 1, 3, 5, 10_000] {
             assert_eq!(
                 split(&".".repeat(dots)),
-                Err(format!("token has {dots} dots where a signed token has 2"))
+                Err(format!(
+                    "token has {} dots where a signed token has 2",
+                    nameplate_words::grouped(dots)
+                ))
             );
         }
         assert_eq!(
@@ -179,11 +192,11 @@ mod tests {
         assert!(split(&longest).is_ok());
         assert_eq!(
             split(&format!("{longest}c")),
-            Err("token is 16385 bytes long, more than 16384 bytes".to_owned())
+            Err("token is 16,385 bytes long, more than 16,384 bytes".to_owned())
         );
         assert_eq!(
             split(&".".repeat(100_000)),
-            Err("token is 100000 bytes long, more than 16384 bytes".to_owned())
+            Err("token is 100,000 bytes long, more than 16,384 bytes".to_owned())
         );
     }
 }

@@ -9,10 +9,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::allowed::AllowedServiceAccount;
-use crate::api::{ApiError, KeysStatus, Patience};
+use crate::api::{ApiError, ApiStatus, Patience};
 use crate::binding::Unbound;
 use crate::cluster::{Binding, Cluster, Proof, TrustedKeys, Unsigned};
 use crate::error::{Asked, EvidenceError, TokenError};
+use crate::key_source::KeysStatus;
 use crate::keys::KeySet;
 use crate::payload::Payload;
 use crate::peer_text::PeerText;
@@ -71,6 +72,11 @@ impl TokenVerifier {
         Self { clusters }
     }
 
+    /// Names of the clusters.
+    pub fn clusters(&self) -> impl Iterator<Item = &str> {
+        self.clusters.keys().map(String::as_str)
+    }
+
     /// The clusters whose keys are followed, by name, and how that goes.
     #[must_use]
     pub fn followed_keys(&self) -> BTreeMap<String, KeysStatus> {
@@ -79,6 +85,34 @@ impl TokenVerifier {
             TrustedKeys::Fixed(_) => None,
         };
         self.clusters.values().filter_map(status).collect()
+    }
+
+    /// The API servers that are asked, by the cluster's name, and how that goes.
+    #[must_use]
+    pub fn asked_servers(&self) -> BTreeMap<String, ApiStatus> {
+        let status = |cluster: &Cluster| Some((cluster.name.clone(), cluster.api()?.status()));
+        self.clusters.values().filter_map(status).collect()
+    }
+
+    /// The clusters whose tokens others are asked about, sorted.
+    #[must_use]
+    pub fn waiting_clusters(&self) -> Vec<&str> {
+        let clusters = self.clusters.values();
+        let waiting = clusters.filter(|cluster| cluster.waits_for_others());
+        let mut names: Vec<_> = waiting.map(|cluster| cluster.name.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The configured cluster that others may be asked about while `evidence`
+    /// is verified. None where nobody is: for the cluster that it names, or
+    /// because it is refused by its shape. Asks nobody, and proves nothing.
+    #[must_use]
+    pub fn waits_for(&self, evidence: &RawEvidence) -> Option<&str> {
+        let payload = Payload::parse(evidence.payload()).ok()?;
+        let cluster = self.clusters.get(payload.cluster.as_ref())?;
+        let waits = cluster.waits_with(payload.token());
+        waits.then_some(cluster.name.as_str())
     }
 
     /// Verifies `evidence` as of `now`, asking nobody: a cluster whose API
@@ -153,6 +187,8 @@ impl Cluster {
                 (proof.keys.verify(token, &header, patience)?, None)
             }
             Proof::Review(proof) => {
+                // What nobody could call good is not sent anywhere.
+                token.is_reviewable()?;
                 let review = proof
                     .api
                     .review(payload.token(), &proof.audience, patience)
@@ -237,8 +273,8 @@ impl Cluster {
             return Ok(names);
         }
         Err(TokenError::NotAllowed {
-            namespace: PeerText::new(&names.namespace),
-            name: PeerText::new(&names.name),
+            namespace: PeerText::long(&names.namespace),
+            name: PeerText::long(&names.name),
         })
     }
 }

@@ -5,16 +5,18 @@
 
 mod discovery;
 
-use crate::file;
+use crate::credential::{Credential, TokenFile};
+use crate::exec::{Issued, Plugin};
+use crate::kubeconfig::user::{Login, login, set_identity};
+use crate::kubeconfig::{self, Content, Current, Reading, cluster, content_of};
 use crate::words;
 pub use discovery::Environment;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use http::HeaderValue;
 use kube::{Client, Config};
 use nameplate_evidence::ApiError;
-use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// How an API server is found.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -41,157 +43,118 @@ pub enum Access {
 /// A client, and what it was made of.
 pub(crate) struct Made {
     pub(crate) client: Client,
-    /// The kubeconfig and the files that it names, each with what was in it.
-    files: Vec<(PathBuf, Option<Content>)>,
+    credential: Credential,
+    /// The program that gave the credential, and what it gave.
+    issued: Option<(Arc<Plugin>, Arc<Issued>)>,
+    /// The kubeconfigs and the files that they name, each with what was in it.
+    files: Vec<(PathBuf, Content)>,
 }
 
-/// A hash of what is in a file.
-type Content = [u8; 32];
-
 impl Made {
-    /// Whether the files still hold what the client was made of.
-    pub(crate) fn is_current(&self) -> bool {
-        self.files
-            .iter()
-            .all(|(path, content)| content_of(path) == *content)
+    /// Whether the files still hold what the client was made of, and its
+    /// credential is good at `now`.
+    pub(crate) fn is_current(&self, now: SystemTime) -> bool {
+        let over = |(_, issued): &(_, Arc<Issued>)| issued.is_over(now);
+        !self.issued.as_ref().is_some_and(over)
+            && self
+                .files
+                .iter()
+                .all(|(path, content)| content_of(path) == *content)
+    }
+
+    /// The header `Authorization` of a request that is made now.
+    pub(crate) fn authorization(&self) -> Option<HeaderValue> {
+        match &self.issued {
+            Some((_, issued)) => issued.header.clone(),
+            None => self.credential.header(),
+        }
+    }
+
+    /// Which run of a program gave the credential.
+    pub(crate) fn run(&self) -> Option<u64> {
+        self.issued.as_ref().map(|(_, issued)| issued.run)
     }
 }
 
-/// None where it cannot be read: a kubeconfig may name files that only another
-/// of its contexts needs.
-fn content_of(path: &Path) -> Option<Content> {
-    Some(Sha256::digest(file::read(path).ok()?).into())
-}
-
 impl Access {
-    /// A client, without a connection yet. To be called on this room's threads.
-    pub(crate) async fn client(&self) -> Result<Made, ApiError> {
-        // Each is hashed before it is used: one that changes in between is
-        // then another than the client's, and the client is made again.
-        let mut made_of: Vec<_> = self
-            .sources()
-            .iter()
-            .map(|path| (path.clone(), content_of(path)))
-            .collect();
-        let mut config = match self.kubeconfig()? {
-            // Kubernetes' own mounts are followed by the client itself.
-            None => Config::incluster().map_err(|error| unusable(&error))?,
-            Some(kubeconfig) => {
-                for path in files(&kubeconfig) {
-                    let content = content_of(&path);
-                    made_of.push((path, content));
+    /// A client, without a connection yet, whose credential is good at `now`,
+    /// and is not what the run `refused` of a program gave. To be called on
+    /// this room's threads.
+    pub(crate) async fn client(
+        &self,
+        now: SystemTime,
+        refused: Option<u64>,
+    ) -> Result<Made, ApiError> {
+        let mut reading = Reading::default();
+        let (mut config, login) = self.config(&mut reading)?;
+        let (credential, issued) = match login {
+            Login::Known(credential) => (credential, None),
+            Login::Plugin(plugin) => {
+                let issued = plugin.issued(now, refused).await?;
+                if let Some((certificate, key)) = &issued.identity {
+                    set_identity(&mut config, certificate.as_bytes(), key.as_bytes());
                 }
-                if kubeconfig
-                    .clusters
-                    .iter()
-                    .filter_map(|named| named.cluster.as_ref())
-                    .any(|cluster| cluster.proxy_url.is_some())
-                {
-                    return Err(refused("asks for a proxy"));
-                }
-                Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-                    .await
-                    .map_err(|error| unusable(&error))?
+                (Credential::Nobody, Some((plugin, issued)))
             }
         };
-        if config.cluster_url.scheme_str() != Some("https") {
-            return Err(refused("names a server without https"));
-        }
-        if config.accept_invalid_certs {
-            return Err(refused("asks for `insecure-skip-tls-verify`"));
-        }
-        // Taken from the environment where the kubeconfig has none.
         config.proxy_url = None;
         config.default_retry = false;
         config.connect_timeout = Some(Duration::from_secs(5));
         let client = Client::try_from(config).map_err(|error| unusable(&error))?;
         Ok(Made {
             client,
-            files: made_of,
+            credential,
+            issued,
+            files: reading.files,
         })
     }
-}
 
-impl Access {
-    /// The files that a client is made of, whether they are there or not.
-    fn sources(&self) -> &[PathBuf] {
-        match self {
-            Self::InCluster => &[],
-            Self::Kubeconfig(path) | Self::Token { token: path, .. } => std::slice::from_ref(path),
-            Self::Merged(paths) => paths,
-        }
-    }
-
-    /// What the files say, all told; none inside a cluster.
-    fn kubeconfig(&self) -> Result<Option<Kubeconfig>, ApiError> {
-        match self {
-            Self::InCluster => Ok(None),
-            Self::Kubeconfig(path) => kubeconfig(path).map(Some),
-            Self::Merged(paths) => merged(paths).map(Some),
-            Self::Token { token, server, ca } => by_token(token, server, ca).map(Some),
-        }
+    fn config(&self, reading: &mut Reading) -> Result<(Config, Login), ApiError> {
+        let current = match self {
+            Self::InCluster => return in_cluster(),
+            Self::Token { token, server, ca } => return by_token(token, server, ca, reading),
+            Self::Kubeconfig(path) => kubeconfig::read(path, reading)?,
+            Self::Merged(paths) => kubeconfig::merged(paths, reading)?,
+        };
+        of_kubeconfig(&current, reading)
     }
 }
 
-/// As kubectl merges them (kubernetes.io, "Organizing Cluster Access Using
-/// kubeconfig Files").
-fn merged(paths: &[PathBuf]) -> Result<Kubeconfig, ApiError> {
-    let mut whole = Kubeconfig::default();
-    for path in paths.iter().filter(|path| path.exists()) {
-        let mut next = kubeconfig(path)?;
-        // Empty is what a file says that leaves the choice to the others.
-        next.current_context = next.current_context.filter(|context| !context.is_empty());
-        whole = whole.merge(next).map_err(|error| unusable(&error))?;
-    }
-    Ok(whole)
+fn of_kubeconfig(current: &Current, reading: &mut Reading) -> Result<(Config, Login), ApiError> {
+    let (mut config, told) = cluster::client(&current.cluster, reading)?;
+    let login = login(current, told, &mut config, reading)?;
+    Ok((config, login))
 }
 
-/// A kubeconfig that nobody had to write.
-fn by_token(token: &Path, server: &str, ca: &Path) -> Result<Kubeconfig, ApiError> {
-    // Not left to the client, which takes a newline at the end for a part of it.
-    let token = file::read_token(token)?;
-    file::read(ca)?;
-    let kubeconfig = json!({
-        "clusters": [{"name": "c", "cluster": {"server": server, "certificate-authority": ca}}],
-        "users": [{"name": "u", "user": {"token": token}}],
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "c",
-    });
-    serde_json::from_value(kubeconfig).map_err(|_unquoted| ApiError::NotConfigured {
-        // It may quote the token.
-        what: "a token alone is no kubeconfig here".to_owned(),
-    })
+/// Kubernetes' own mounts; the client follows the authorities, the token is
+/// read anew here.
+fn in_cluster() -> Result<(Config, Login), ApiError> {
+    let mut config = Config::incluster().map_err(|error| unusable(&error))?;
+    let token = config.auth_info.token_file.take();
+    let credential = match token {
+        Some(path) => Credential::File(TokenFile::new(path.into(), None)?),
+        None => Credential::Nobody,
+    };
+    Ok((config, Login::Known(credential)))
 }
 
-fn kubeconfig(path: &Path) -> Result<Kubeconfig, ApiError> {
-    // Bounded and a regular file, which the reader below does not look for.
-    file::read(path)?;
-    Kubeconfig::read_from(path).map_err(|_unquoted| ApiError::NotConfigured {
-        // Its error may quote the file, which holds credentials.
-        what: format!("`{}` is not a kubeconfig", path.display()),
-    })
-}
-
-/// The credentials that a kubeconfig names. A token file is read anew by the
-/// client itself.
-fn files(kubeconfig: &Kubeconfig) -> Vec<PathBuf> {
-    let clusters = kubeconfig
-        .clusters
-        .iter()
-        .filter_map(|named| named.cluster.as_ref()?.certificate_authority.clone());
-    let users = kubeconfig
-        .auth_infos
-        .iter()
-        .filter_map(|named| named.auth_info.as_ref())
-        .flat_map(|user| [user.client_certificate.clone(), user.client_key.clone()])
-        .flatten();
-    clusters.chain(users).map(PathBuf::from).collect()
-}
-
-fn refused(why: &str) -> ApiError {
-    ApiError::NotConfigured {
-        what: format!("the kubeconfig {why}"),
-    }
+fn by_token(
+    token: &Path,
+    server: &str,
+    ca: &Path,
+    reading: &mut Reading,
+) -> Result<(Config, Login), ApiError> {
+    let refused = |what: String| ApiError::NotConfigured { what };
+    let token = TokenFile::new(token.to_owned(), None)?;
+    let certificates = cluster::certificates(&reading.read(ca)?)
+        .ok_or_else(|| refused(format!("`{}` holds no certificate in PEM", ca.display())))?;
+    let url = server.parse().ok();
+    let url = url
+        .filter(|url: &http::Uri| url.scheme_str() == Some("https"))
+        .ok_or_else(|| refused(format!("`{server}` is not an https URL")))?;
+    let mut config = Config::new(url);
+    config.root_cert = Some(certificates);
+    Ok((config, Login::Known(Credential::File(token))))
 }
 
 fn unusable(error: &(dyn std::error::Error + 'static)) -> ApiError {

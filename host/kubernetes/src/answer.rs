@@ -5,6 +5,7 @@ use http::{Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
 use nameplate_evidence::ApiError;
+use nameplate_words::grouped;
 use serde::Deserialize;
 use std::error::Error;
 
@@ -34,7 +35,7 @@ where
         .map_err(|error| {
             if error.is::<LengthLimitError>() {
                 ApiError::Malformed {
-                    what: format!("more than {MAX_ANSWER_BYTES} bytes"),
+                    what: format!("more than {} bytes", grouped(MAX_ANSWER_BYTES)),
                 }
             } else {
                 ApiError::Unreachable {

@@ -1,35 +1,51 @@
 //! An API server that is asked about tokens, pods, nodes and certificates.
 
 use crate::access::{Access, Made};
+use crate::breaker::{Admitted, Breaker, Outcome};
 use crate::certificate_requests;
 use crate::name::ObjectName;
 use crate::objects::{NodeAnswer, PodAnswer, ReviewAnswer, SigningRequestAnswer};
 use crate::shared::Shared;
-use crate::waiting::wait;
+use crate::waiting::{wait, wait_while_it_goes_on};
 use crate::{answer, words};
-use http::{Method, Request};
+use http::{HeaderValue, Method, Request, header};
+use hyper::body::Bytes;
 use kube::Client;
 use nameplate_evidence::{
-    ApiError, ClusterApi, NodeRecord, Patience, PodRecord, SigningRequestRecord, TokenReview,
+    ApiError, ApiStatus, ClusterApi, NodeRecord, Patience, PodRecord, SigningRequestRecord,
+    TokenReview,
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How long an API server may take for one answer, unless it is said. A part of
+/// what an attestation may take, so that one that hangs is not waited for to
+/// the end.
+pub const API_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An API server.
 ///
+/// Asked for a cluster ([`ClusterApi`]), it has [`API_TIMEOUT`] for each answer
+/// or what [`ApiServer::with_timeout`] says, and is left alone for a while when
+/// it gave none several times in a row: [`ApiError::Suspended`]. All who ask
+/// the same one share what is known of that.
+///
 /// A kubeconfig, and what it names, is looked at before every request: when it
-/// has changed, the next request is made with what it says now. The
-/// credentials of a pod are read anew within a minute of their rotation, and
-/// at once when the API server refuses the old ones.
+/// has changed, the next request is made with what it says now. A file that
+/// holds a token is read anew for each. A program that is asked for a
+/// credential is run once for all who name it so, again when what it gave
+/// expires or the API server refuses it.
 #[derive(Debug, Clone)]
 pub struct ApiServer {
     connection: Arc<Connection>,
+    timeout: Duration,
 }
 
 struct Connection {
+    breaker: Breaker,
     access: Access,
     made: Mutex<Option<Made>>,
 }
@@ -61,6 +77,7 @@ impl ApiServer {
         static KNOWN: Shared<Access, Connection> = Shared::new();
         let connection = KNOWN.get(&access, || {
             Ok::<_, ApiError>(Connection {
+                breaker: Breaker::default(),
                 access: access.clone(),
                 made: Mutex::new(None),
             })
@@ -69,12 +86,19 @@ impl ApiServer {
         if access != Access::InCluster {
             let candidate = Arc::clone(&connection);
             let patience = Patience::until(Instant::now() + Duration::from_secs(30));
-            wait(
-                &patience,
-                async move { candidate.client(false).await.map(drop) },
-            )?;
+            wait(&patience, async move { candidate.asking().await.map(drop) })?;
         }
-        Ok(Self { connection })
+        Ok(Self {
+            connection,
+            timeout: API_TIMEOUT,
+        })
+    }
+
+    /// The same, where each answer that a cluster is asked for may take
+    /// `timeout`.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     pub(crate) fn ask<T: DeserializeOwned + Send + 'static>(
@@ -83,14 +107,50 @@ impl ApiServer {
         patience: &Patience,
     ) -> Result<T, ApiError> {
         let connection = Arc::clone(&self.connection);
-        wait(patience, async move {
-            let body = match connection.send(&ask, false).await {
-                // The credential may have been replaced this moment.
-                Err(ApiError::Unauthorized { .. }) => connection.send(&ask, true).await,
-                other => other,
-            }?;
-            answer::json(&body)
+        wait(patience, async move { connection.answer(&ask).await })
+    }
+
+    /// The same within the time that one answer may take, unless the server is
+    /// left alone.
+    fn ask_in_time<T: DeserializeOwned + Send + 'static>(
+        &self,
+        ask: Ask,
+        patience: &Patience,
+    ) -> Result<T, ApiError> {
+        let (began, most) = (Instant::now(), self.timeout);
+        // Nothing comes to a server for which nobody can wait.
+        if patience.left(began).is_zero() {
+            return Err(ApiError::OutOfPatience);
+        }
+        let admitted = self.connection.breaker.admit()?;
+        let patience = patience.no_longer_than(began + most);
+        if admitted == Admitted::Usual {
+            let answer = self.ask(ask, &patience);
+            let outcome = Outcome::of(&answer, began.elapsed(), most);
+            self.connection.breaker.note(&admitted, outcome);
+            return answer;
+        }
+        // A peer that gives up, again and again, must not keep the server from
+        // being found well.
+        let mut trial = Trial {
+            connection: Arc::clone(&self.connection),
+            outcome: Outcome::Untold,
+        };
+        wait_while_it_goes_on(&patience, async move {
+            let answer = tokio::time::timeout(most, trial.connection.answer(&ask)).await;
+            let answer = answer.unwrap_or(Err(ApiError::OutOfPatience));
+            trial.outcome = Outcome::of(&answer, most, most);
+            drop(trial);
+            answer
         })
+    }
+
+    fn get_in_time<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: String,
+        patience: &Patience,
+    ) -> Result<T, ApiError> {
+        self.ask_in_time(Ask::get(path), patience)
     }
 
     pub(crate) fn get<T: DeserializeOwned + Send + 'static>(
@@ -98,53 +158,114 @@ impl ApiServer {
         path: String,
         patience: &Patience,
     ) -> Result<T, ApiError> {
-        let ask = Ask {
+        self.ask(Ask::get(path), patience)
+    }
+}
+
+impl Ask {
+    fn get(path: String) -> Self {
+        Self {
             method: Method::GET,
             path,
             body: Vec::new(),
             secret: String::new(),
-        };
-        self.ask(ask, patience)
+        }
+    }
+}
+
+/// A call that tries a server. However it ends, its outcome is noted; one that
+/// broke down leaves the trying to the next.
+struct Trial {
+    connection: Arc<Connection>,
+    outcome: Outcome,
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        let outcome = std::mem::replace(&mut self.outcome, Outcome::Untold);
+        self.connection.breaker.note(&Admitted::Trial, outcome);
+    }
+}
+
+/// A client, and what goes along with a request.
+struct Asking {
+    client: Client,
+    authorization: Option<HeaderValue>,
+    /// Which run of a program gave the credential.
+    run: Option<u64>,
+}
+
+impl Asking {
+    fn of(made: &Made) -> Self {
+        Self {
+            client: made.client.clone(),
+            authorization: made.authorization(),
+            run: made.run(),
+        }
     }
 }
 
 impl Connection {
-    async fn send(&self, ask: &Ask, anew: bool) -> Result<hyper::body::Bytes, ApiError> {
-        let client = self.client(anew).await?;
-        let request = Request::builder()
+    async fn answer<T: DeserializeOwned>(&self, ask: &Ask) -> Result<T, ApiError> {
+        answer::json(&self.body(ask).await?)
+    }
+
+    /// The body of the answer, asked once more where the credential was not
+    /// accepted: it may have been replaced this moment.
+    async fn body(&self, ask: &Ask) -> Result<Bytes, ApiError> {
+        let asking = self.asking().await?;
+        match asking.send(ask).await {
+            Err(ApiError::Unauthorized { .. }) => self.anew(asking.run).await?.send(ask).await,
+            other => other,
+        }
+    }
+
+    /// The client for what the configuration says now.
+    async fn asking(&self) -> Result<Asking, ApiError> {
+        if let Some(made) = &*self.made()
+            && made.is_current(SystemTime::now())
+        {
+            return Ok(Asking::of(made));
+        }
+        self.anew(None).await
+    }
+
+    /// A new one, not with what the run `refused` of a program gave.
+    async fn anew(&self, refused: Option<u64>) -> Result<Asking, ApiError> {
+        let made = self.access.client(SystemTime::now(), refused).await?;
+        let asking = Asking::of(&made);
+        *self.made() = Some(made);
+        Ok(asking)
+    }
+
+    fn made(&self) -> std::sync::MutexGuard<'_, Option<Made>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Asking {
+    async fn send(&self, ask: &Ask) -> Result<Bytes, ApiError> {
+        let mut request = Request::builder()
             .method(&ask.method)
             .uri(&ask.path)
-            .header(http::header::ACCEPT, "application/json")
-            .header(http::header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        let request = request
             .body(kube::client::Body::from(ask.body.clone()))
             .map_err(|_unquoted| ApiError::Malformed {
                 what: "the request cannot be written".to_owned(),
             })?;
-        let answer = client
+        let answer = self
+            .client
             .send(request)
             .await
             .map_err(|error| ApiError::Unreachable {
                 what: words::clean(&words::chain(&error), &ask.secret),
             })?;
         answer::read(answer, &ask.secret).await
-    }
-
-    /// The client for what the configuration says now.
-    async fn client(&self, anew: bool) -> Result<Client, ApiError> {
-        if !anew
-            && let Some(made) = &*self.made()
-            && made.is_current()
-        {
-            return Ok(made.client.clone());
-        }
-        let made = self.access.client().await?;
-        let client = made.client.clone();
-        *self.made() = Some(made);
-        Ok(client)
-    }
-
-    fn made(&self) -> std::sync::MutexGuard<'_, Option<Made>> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -166,7 +287,7 @@ impl ClusterApi for ApiServer {
             body: object.to_string().into_bytes(),
             secret: token.to_owned(),
         };
-        let answer: ReviewAnswer = self.ask(ask, patience)?;
+        let answer: ReviewAnswer = self.ask_in_time(ask, patience)?;
         answer.review(|text| words::clean(text, token))
     }
 
@@ -178,13 +299,13 @@ impl ClusterApi for ApiServer {
             namespace.as_str(),
             pod.as_str()
         );
-        self.get::<PodAnswer>(path, patience)?.pod(name)
+        self.get_in_time::<PodAnswer>(path, patience)?.pod(name)
     }
 
     fn node(&self, name: &str, patience: &Patience) -> Result<NodeRecord, ApiError> {
         let node = ObjectName::parse("node", name)?;
         let path = format!("/api/v1/nodes/{}", node.as_str());
-        self.get::<NodeAnswer>(path, patience)?.node(name)
+        self.get_in_time::<NodeAnswer>(path, patience)?.node(name)
     }
 
     fn signing_request(
@@ -194,7 +315,11 @@ impl ClusterApi for ApiServer {
     ) -> Result<SigningRequestRecord, ApiError> {
         let request = ObjectName::parse("CertificateSigningRequest", name)?;
         let path = format!("{}/{}", certificate_requests::PATH, request.as_str());
-        self.get::<SigningRequestAnswer>(path, patience)?
+        self.get_in_time::<SigningRequestAnswer>(path, patience)?
             .request(name)
+    }
+
+    fn status(&self) -> ApiStatus {
+        self.connection.breaker.status()
     }
 }

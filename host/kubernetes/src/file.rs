@@ -69,7 +69,7 @@ mod tests {
         fs::write(&path, vec![b'x'; MAX_BYTES + 1]).unwrap();
         assert_eq!(
             error_of(read(&path), &path),
-            "cannot ask: `FILE` cannot be read: larger than 1048576 bytes"
+            "cannot ask: `FILE` cannot be read: larger than 1,048,576 bytes"
         );
         assert_eq!(
             error_of(read(folder.path()), folder.path()),

@@ -29,10 +29,16 @@
 //!
 //! - **https only, to the host that was configured.** No redirect is followed,
 //!   and neither `HTTPS_PROXY` nor its relatives are looked at: a token goes to
-//!   no one but the one the operator named. A kubeconfig that asks for a proxy,
-//!   for plain http or for `insecure-skip-tls-verify` is refused.
+//!   no one but the one the operator named. A kubeconfig whose current cluster
+//!   asks for a proxy, for plain http or for `insecure-skip-tls-verify` is
+//!   refused; what its other entries say does not count.
 //! - **Bounded.** Of an answer at most [`MAX_ANSWER_BYTES`] are read. A request
-//!   ends with the caller's patience, a fetch of keys after 10 s.
+//!   ends with the caller's patience, one for a cluster after [`API_TIMEOUT`]
+//!   at the latest, a fetch of keys after 10 s, and whoever has keys that are
+//!   due waits 5 s for it at most.
+//! - **Not for ever.** An API server that is asked for a cluster and gives no
+//!   answer five times in a row is left alone, 5 s at first and 30 s at most,
+//!   until one call that tries it is answered ([`ClusterApi::status`](nameplate_evidence::ClusterApi::status)).
 //! - **Asked once.** Nothing is tried again, but for one second try with
 //!   credentials read anew after an API server answered 401.
 //! - **Quiet.** A token stands in no error, no log and no `Debug`. From an
@@ -42,28 +48,34 @@
 //!
 //! # Threads
 //!
-//! Callers block. The requests run on two threads of this room's own, started
-//! at the first one, so a caller may be any thread: a plain one, or one that
+//! Callers block. The requests, and the fetches of keys that nobody asked for,
+//! run on two threads of this room's own, started at the first one, so a caller may be any thread: a plain one, or one that
 //! belongs to another async runtime (which it then holds up).
 
 mod access;
 mod answer;
 mod api_server;
+mod breaker;
 mod certificate_requests;
+mod credential;
+mod exec;
 mod file;
+mod kubeconfig;
 mod location;
 mod name;
 mod objects;
+mod origin;
 mod published;
 mod shared;
 #[cfg(test)]
 mod tests;
 mod waiting;
 mod words;
+mod yaml;
 
 pub use access::{Access, Environment};
 pub use answer::MAX_ANSWER_BYTES;
-pub use api_server::ApiServer;
+pub use api_server::{API_TIMEOUT, ApiServer};
 pub use certificate_requests::{
     CertificateRequests, NewRequest, NotIssued, RequestState, Requested, StillWaiting, Verdict,
 };

@@ -3,6 +3,7 @@
 //! Trusts the host that the operator named, if it proves to be that host, and
 //! no other: neither a redirect nor a discovery document leads elsewhere.
 
+use crate::origin::Origin;
 use crate::{answer, file, words};
 use http::{HeaderValue, Request, Uri, header};
 use http_body_util::Empty;
@@ -11,7 +12,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use nameplate_evidence::ApiError;
+use nameplate_evidence::{ApiError, Difference, PeerText, Rhythm};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -44,12 +45,8 @@ pub struct Published {
     pub ca_pem: Option<Vec<u8>>,
     /// A bearer token for the host, read at each fetch.
     pub bearer_token_file: Option<PathBuf>,
-    /// Age at which the set is fetched again.
-    pub refresh: Duration,
-    /// Age at which it is not relied on any more.
-    pub max_age: Duration,
-    /// Least time between two fetches.
-    pub retry: Duration,
+    /// How often they are fetched.
+    pub rhythm: Rhythm,
 }
 
 /// What a JWK Set is sent as (RFC 7517 §8.5.2), or is by who knows nothing of
@@ -126,16 +123,27 @@ impl Fetcher {
         // What is discovered for one issuer must not serve another (§4.3).
         if discovered.issuer != issuer {
             return Err(ApiError::Malformed {
-                what: "the discovery document is of another issuer".to_owned(),
+                what: format!(
+                    "the discovery document is of issuer `{}`, and not of the configured {}",
+                    PeerText::long(&discovered.issuer),
+                    Difference::between(&discovered.issuer, issuer)
+                ),
             });
         }
         let keys = uri(&discovered.jwks_uri)?;
-        if keys.authority() != document.authority() {
+        if Origin::of(&keys) != Origin::of(&document) {
             return Err(ApiError::Malformed {
                 what: "`jwks_uri` of the discovery document is on another host".to_owned(),
             });
         }
-        Ok(keys)
+        // By the operator's spelling: whatever a resolver makes of another one,
+        // the credential goes where the document came from.
+        let mut parts = keys.into_parts();
+        parts.scheme = document.scheme().cloned();
+        parts.authority = document.authority().cloned();
+        Uri::from_parts(parts).map_err(|_unquoted| ApiError::Malformed {
+            what: "`jwks_uri` of the discovery document is not a URL".to_owned(),
+        })
     }
 
     async fn get(&self, location: Uri, accept: &str) -> Result<Bytes, ApiError> {
@@ -174,9 +182,9 @@ fn uri(text: &str) -> Result<Uri, ApiError> {
         return Err(bad("is not an https URL"));
     }
     match uri.authority() {
-        Some(authority) if !authority.as_str().contains('@') => Ok(uri),
-        Some(_) => Err(bad("has a user name")),
-        None => Err(bad("has no host")),
+        Some(authority) if authority.as_str().contains('@') => Err(bad("has a user name")),
+        Some(_) if Origin::of(&uri).is_some() => Ok(uri),
+        Some(_) | None => Err(bad("has no host, or no port that can be")),
     }
 }
 

@@ -2,14 +2,22 @@
 //!
 //! Trusts the publisher for what it publishes and peers for nothing: whatever
 //! tokens they send, a set is fetched at most once per interval, and by one
-//! task for all who wait.
+//! task for all who wait. A publisher that withdraws a key is obeyed by the
+//! first verification after the set was due: it waits for the fetch, and only
+//! a fetch that fails lets the old set serve on.
+
+mod state;
 
 use crate::location::{Fetcher, Published};
 use crate::shared::Shared;
-use crate::waiting::runtime;
+use crate::waiting::{broke_down, runtime};
 use crate::words;
-use nameplate_evidence::{ApiError, KeySet, KeySource, KeysStatus, Patience};
+use hyper::body::Bytes;
+use nameplate_evidence::{
+    ApiError, KeyPublisher, KeySet, KeySource, KeysStatus, Patience, Rehearsal, Rhythm,
+};
 use sha2::{Digest as _, Sha256};
+use state::{Standing, State};
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,13 +25,20 @@ use std::time::{Duration, Instant};
 /// The longest that one fetch may take.
 const FETCH: Duration = Duration::from_secs(10);
 
+/// The longest that one verification waits for it, where there is a set. A
+/// publisher that hangs is then known to, and its last good set serves on,
+/// before many verifications hold a place for its sake.
+const WAIT: Duration = Duration::from_secs(5);
+
 /// How often one who waits looks whether its patience was ended by another.
 const LOOK: Duration = Duration::from_millis(25);
 
 /// A cluster's published keys.
 ///
-/// A set older than [`Published::refresh`] is fetched again while it goes on
-/// serving; when that fails it serves until [`Published::max_age`].
+/// Once somebody has asked for them they are fetched again ahead of
+/// [`Rhythm::refresh`], for as long as somebody has them. A set that is older
+/// all the same is fetched before it serves; when that fails it serves until
+/// [`Rhythm::max_age`].
 #[derive(Debug, Clone)]
 pub struct PublishedKeys {
     following: Arc<Following>,
@@ -33,46 +48,65 @@ pub struct PublishedKeys {
 type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
 
 struct Following {
-    published: Published,
-    fetcher: Fetcher,
+    rhythm: Rhythm,
+    origin: Origin,
     clock: Clock,
     state: Mutex<State>,
     ended: Condvar,
 }
 
+/// Whom the keys are had from.
+#[derive(Debug)]
+enum Origin {
+    Fetched(Box<Fetcher>),
+    Rehearsed(Arc<dyn KeyPublisher>),
+}
+
 impl fmt::Debug for Following {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Following")
-            .field("location", &self.published.location)
+            .field("origin", &self.origin)
             .finish_non_exhaustive()
     }
 }
 
-#[derive(Default)]
-struct State {
-    keys: Option<Fetched>,
-    fetching: bool,
-    tried: Option<Instant>,
-    last_error: Option<ApiError>,
-    fetches: u64,
-}
-
-struct Fetched {
-    keys: Arc<KeySet>,
-    digest: [u8; 32],
-    at: Instant,
-}
-
 impl PublishedKeys {
     /// The keys that `published` finds; shared by all who follow the same
-    /// ones. Nothing is fetched.
+    /// ones. Nothing is fetched before somebody asks for them.
     ///
     /// # Errors
     /// [`ApiError::NotConfigured`] when a URL or a CA cannot be used.
     pub fn new(published: Published) -> Result<Self, ApiError> {
         static KNOWN: Shared<Published, Following> = Shared::new();
-        let key = published.clone();
-        let following = KNOWN.get(&key, || Following::new(published, Box::new(Instant::now)))?;
+        let following = KNOWN.get(&published, || {
+            Self::following(&published, Box::new(Instant::now))
+        })?;
+        Ok(Self { following })
+    }
+
+    /// The keys that `publisher` hands over. Nothing is sent.
+    #[must_use]
+    pub fn rehearsing(rhythm: Rhythm, publisher: Arc<dyn KeyPublisher>) -> Self {
+        let clock = Arc::clone(&publisher);
+        let origin = Origin::Rehearsed(publisher);
+        Self {
+            following: Arc::new(Following::new(
+                rhythm,
+                origin,
+                Box::new(move || clock.now()),
+            )),
+        }
+    }
+
+    fn following(published: &Published, clock: Clock) -> Result<Following, ApiError> {
+        let origin = Origin::Fetched(Box::new(Fetcher::new(published)?));
+        Ok(Following::new(published.rhythm, origin, clock))
+    }
+
+    /// The keys that `published` finds, at the times that `clock` tells.
+    #[cfg(test)]
+    pub(crate) fn by_clock(published: &Published, clock: Clock) -> Result<Self, ApiError> {
+        let following = Arc::new(Self::following(published, clock)?);
         Ok(Self { following })
     }
 }
@@ -80,22 +114,28 @@ impl PublishedKeys {
 impl KeySource for PublishedKeys {
     fn current(&self, patience: &Patience) -> Result<Arc<KeySet>, ApiError> {
         let following = &self.following;
+        let rhythm = &following.rhythm;
         let now = (following.clock)();
         let mut state = following.state();
-        let least = following.published.refresh;
-        if state.younger_than(least, now).is_none() {
+        let standing = state.standing(rhythm, now);
+        if !matches!(standing, Standing::Serves(_)) {
             following.fetch(&mut state, now)?;
         }
-        let most = following.published.max_age;
-        if let Some(keys) = state.younger_than(most, now) {
-            return Ok(keys);
-        }
-        let state = following.wait(state, patience)?;
+        let patience = match standing {
+            // What comes of a fetch is for those who ask next.
+            Standing::Serves(keys) | Standing::ServesOn(keys) => return Ok(keys),
+            Standing::Due => patience.no_longer_than(Instant::now() + WAIT),
+            Standing::Missing => patience.clone(),
+        };
+        let state = following.wait(state, &patience)?;
         let now = (following.clock)();
-        state.younger_than(most, now).ok_or_else(|| {
-            state.last_error.clone().unwrap_or(ApiError::Unreachable {
-                what: "no keys were fetched yet".to_owned(),
-            })
+        state.younger_than(rhythm.max_age, now).ok_or_else(|| {
+            state
+                .last_error()
+                .cloned()
+                .unwrap_or(ApiError::Unreachable {
+                    what: "no keys were fetched yet".to_owned(),
+                })
         })
     }
 
@@ -107,86 +147,92 @@ impl KeySource for PublishedKeys {
         }
         let now = (following.clock)();
         following.fetch(&mut state, now).ok()?;
-        following.wait(state, patience).ok()?.other_than(seen)
+        let patience = patience.no_longer_than(Instant::now() + WAIT);
+        following.wait(state, &patience).ok()?.other_than(seen)
     }
 
     fn status(&self) -> KeysStatus {
         let now = (self.following.clock)();
-        let state = self.following.state();
-        KeysStatus {
-            age: state
-                .keys
-                .as_ref()
-                .map(|fetched| now.saturating_duration_since(fetched.at)),
-            last_error: state.last_error.clone(),
-            fetches: state.fetches,
-        }
-    }
-}
-
-impl State {
-    fn younger_than(&self, age: Duration, now: Instant) -> Option<Arc<KeySet>> {
-        self.keys
-            .as_ref()
-            .filter(|fetched| now.saturating_duration_since(fetched.at) < age)
-            .map(|fetched| Arc::clone(&fetched.keys))
+        self.following.state().status(now)
     }
 
-    fn other_than(&self, seen: &Arc<KeySet>) -> Option<Arc<KeySet>> {
-        self.keys
-            .as_ref()
-            .map(|fetched| &fetched.keys)
-            .filter(|keys| !Arc::ptr_eq(keys, seen))
-            .map(Arc::clone)
+    fn rehearsed(&self, publisher: Arc<dyn KeyPublisher>) -> Option<Rehearsal> {
+        let rhythm = self.following.rhythm;
+        Some(Rehearsal {
+            keys: Arc::new(Self::rehearsing(rhythm, publisher)),
+            rhythm,
+        })
     }
 }
 
 impl Following {
-    fn new(published: Published, clock: Clock) -> Result<Self, ApiError> {
-        Ok(Self {
-            fetcher: Fetcher::new(&published)?,
-            published,
+    fn new(rhythm: Rhythm, origin: Origin, clock: Clock) -> Self {
+        Self {
+            rhythm,
+            origin,
             clock,
             state: Mutex::default(),
             ended: Condvar::new(),
-        })
+        }
     }
 
     /// Begins to fetch, unless it is being done or was done a moment ago.
     fn fetch(self: &Arc<Self>, state: &mut State, now: Instant) -> Result<(), ApiError> {
-        let early = state
-            .tried
-            .is_some_and(|tried| now.saturating_duration_since(tried) < self.published.retry);
-        if state.fetching || early {
+        if !state.may_fetch(&self.rhythm, now) {
             return Ok(());
         }
         let runtime = runtime()?;
-        state.fetching = true;
-        state.tried = Some(now);
-        state.fetches = state.fetches.saturating_add(1);
-        let following = Arc::clone(self);
-        runtime.spawn(async move {
-            let _ended = Ended(&following);
-            let fetched = tokio::time::timeout(FETCH, following.fetcher.fetch()).await;
-            let fetched = fetched.unwrap_or(Err(ApiError::OutOfPatience));
-            following.take(fetched.and_then(|body| parsed(&body)));
-        });
+        state.begin(now);
+        let fetch = Fetch {
+            following: Arc::clone(self),
+            came_to: Err(broke_down()),
+        };
+        runtime.spawn(async move { fetch.done().await });
         Ok(())
     }
 
-    fn take(&self, fetched: Result<(Arc<KeySet>, [u8; 32]), ApiError>) {
-        let at = (self.clock)();
-        let mut state = self.state();
-        match fetched {
-            Ok((keys, digest)) => {
-                state.last_error = None;
-                match &mut state.keys {
-                    // The same set stays the same, for those who compare.
-                    Some(known) if known.digest == digest => known.at = at,
-                    known => *known = Some(Fetched { keys, digest, at }),
-                }
+    /// A set, and what tells it from others.
+    async fn fetched(&self) -> Result<(Arc<KeySet>, [u8; 32]), ApiError> {
+        let body = match &self.origin {
+            Origin::Rehearsed(publisher) => publisher.published().map(Bytes::from),
+            Origin::Fetched(fetcher) => tokio::time::timeout(FETCH, fetcher.fetch())
+                .await
+                .unwrap_or(Err(ApiError::OutOfPatience)),
+        }?;
+        let keys = KeySet::from_jwks(&body).map_err(|error| ApiError::Malformed {
+            what: words::chain(&error),
+        })?;
+        Ok((Arc::new(keys), Sha256::digest(&body).into()))
+    }
+
+    /// Has the next fetch begin when it is due, whoever asks meanwhile. What
+    /// waits for it does not keep the keys alive.
+    fn await_next(self: &Arc<Self>, state: &mut State) {
+        let now = (self.clock)();
+        let (Some(wait), Ok(runtime)) = (state.next_fetch(&self.rhythm, now), runtime()) else {
+            return;
+        };
+        let following = Arc::downgrade(self);
+        let task = runtime.spawn(async move {
+            tokio::time::sleep(wait.max(state::LEAST)).await;
+            if let Some(following) = following.upgrade() {
+                following.fetch_if_due();
             }
-            Err(error) => state.last_error = Some(error),
+        });
+        state.timer(task.abort_handle());
+    }
+
+    fn fetch_if_due(self: &Arc<Self>) {
+        let now = (self.clock)();
+        let mut state = self.state();
+        if state
+            .next_fetch(&self.rhythm, now)
+            .is_some_and(|wait| wait.is_zero())
+        {
+            // Without threads nothing waits here either.
+            let _begun = self.fetch(&mut state, now);
+        } else {
+            self.await_next(&mut state);
         }
     }
 
@@ -196,7 +242,7 @@ impl Following {
         mut state: MutexGuard<'s, State>,
         patience: &Patience,
     ) -> Result<MutexGuard<'s, State>, ApiError> {
-        while state.fetching {
+        while state.is_fetching() {
             let left = patience.left(Instant::now());
             if left.is_zero() {
                 return Err(ApiError::OutOfPatience);
@@ -215,19 +261,27 @@ impl Following {
     }
 }
 
-/// Says that a fetch ended, a panic included.
-struct Ended<'a>(&'a Following);
+/// A fetch under way. However it ends, by a panic too, those who wait are told.
+struct Fetch {
+    following: Arc<Following>,
+    came_to: Result<(Arc<KeySet>, [u8; 32]), ApiError>,
+}
 
-impl Drop for Ended<'_> {
-    fn drop(&mut self) {
-        self.0.state().fetching = false;
-        self.0.ended.notify_all();
+impl Fetch {
+    async fn done(mut self) {
+        let came_to = self.following.fetched().await;
+        // Taken at its end, which comes in any case.
+        drop(std::mem::replace(&mut self.came_to, came_to));
     }
 }
 
-fn parsed(body: &[u8]) -> Result<(Arc<KeySet>, [u8; 32]), ApiError> {
-    let keys = KeySet::from_jwks(body).map_err(|error| ApiError::Malformed {
-        what: words::chain(&error),
-    })?;
-    Ok((Arc::new(keys), Sha256::digest(body).into()))
+impl Drop for Fetch {
+    fn drop(&mut self) {
+        let following = &self.following;
+        let at = (following.clock)();
+        let mut state = following.state();
+        state.end(std::mem::replace(&mut self.came_to, Err(broke_down())), at);
+        following.await_next(&mut state);
+        following.ended.notify_all();
+    }
 }

@@ -4,14 +4,18 @@
 
 mod accesses;
 mod certificate_requests;
+mod execs;
+mod kubeconfigs;
+mod locations;
+mod published;
 mod server;
+mod suspended;
 
-use crate::{Access, ApiServer, KeyLocation, Published, PublishedKeys};
-use nameplate_evidence::{ApiError, ClusterApi, KeySource, Patience};
+use crate::{Access, ApiServer};
+use nameplate_evidence::{ApiError, ClusterApi, Patience};
 use server::{Answer, TestServer};
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0LWNsYWltcw.c2lnbmF0dXJlLWJ5dGVz";
@@ -171,38 +175,9 @@ fn an_answer_without_end_is_cut() {
     assert_eq!(
         error,
         ApiError::Malformed {
-            what: "more than 2097152 bytes".to_owned()
+            what: "more than 2,097,152 bytes".to_owned()
         }
     );
-}
-
-#[test]
-fn a_kubeconfig_that_gives_protection_up_is_refused() {
-    let server = TestServer::start(|_| Answer::json("{}".to_owned()));
-    let url = server.url();
-    for (cluster, why) in [
-        (
-            format!("server: {url}, proxy-url: \"http://p:1\""),
-            "asks for a proxy",
-        ),
-        (
-            format!("server: {url}, insecure-skip-tls-verify: true"),
-            "asks for `insecure-skip-tls-verify`",
-        ),
-        (
-            "server: \"http://127.0.0.1:1\"".to_owned(),
-            "names a server without https",
-        ),
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        let path = kubeconfig(&folder, &server, &cluster);
-        assert_eq!(
-            ApiServer::new(Access::Kubeconfig(path)).unwrap_err(),
-            ApiError::NotConfigured {
-                what: format!("the kubeconfig {why}")
-            }
-        );
-    }
 }
 
 #[test]
@@ -215,152 +190,4 @@ fn a_server_of_another_ca_is_not_spoken_to() {
     let error = api.node("n", &patience()).unwrap_err();
     assert_eq!(error.reason(), "api_unreachable");
     assert_eq!(server.requests(), 0);
-}
-
-/// One EC key (RFC 7517 A.1) as `kid`.
-fn jwks(kid: &str) -> String {
-    format!(
-        r#"{{"keys":[{{"kty":"EC","crv":"P-256","alg":"ES256","kid":"{kid}",
-            "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
-            "y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}}]}}"#
-    )
-}
-
-fn followed(server: &TestServer, location: KeyLocation) -> Published {
-    Published {
-        location,
-        ca_pem: Some(server.ca_pem().into_bytes()),
-        bearer_token_file: None,
-        refresh: Duration::from_secs(300),
-        max_age: Duration::from_secs(3600),
-        retry: Duration::from_secs(10),
-    }
-}
-
-#[test]
-fn a_set_is_asked_for_as_what_it_is() {
-    // As an API server's `/openid/v1/jwks` does.
-    let server = TestServer::start(|request| {
-        let accepted = "accept: application/jwk-set+json,";
-        if request.to_ascii_lowercase().contains(accepted) {
-            Answer::json(jwks("a"))
-        } else {
-            Answer::status(406, String::new())
-        }
-    });
-    let location = KeyLocation::Jwks(format!("{}/openid/v1/jwks", server.url()));
-    let keys = PublishedKeys::new(followed(&server, location)).unwrap();
-    assert!(keys.current(&patience()).is_ok());
-}
-
-#[test]
-fn a_fresh_set_is_fetched_once_whatever_is_asked() {
-    let server = TestServer::start(|_| Answer::json(jwks("a")));
-    let location = KeyLocation::Jwks(format!("{}/keys", server.url()));
-    let keys = PublishedKeys::new(followed(&server, location)).unwrap();
-    let first = keys.current(&patience()).unwrap();
-    for _ in 0..100 {
-        assert!(Arc::ptr_eq(&first, &keys.current(&patience()).unwrap()));
-        // An unknown `kid`, again and again, within the interval.
-        assert!(keys.newer_than(&first, &patience()).is_none());
-    }
-    assert_eq!(server.requests(), 1);
-    let status = keys.status();
-    assert_eq!((status.fetches, status.last_error), (1, None));
-    assert!(status.age.is_some());
-}
-
-#[test]
-fn a_set_that_rotates_is_found_after_the_interval() {
-    let server = TestServer::start_counting(|_, count| Answer::json(jwks(&count.to_string())));
-    let location = KeyLocation::Jwks(format!("{}/keys", server.url()));
-    let published = Published {
-        retry: Duration::ZERO,
-        ..followed(&server, location)
-    };
-    let keys = PublishedKeys::new(published).unwrap();
-    let first = keys.current(&patience()).unwrap();
-    let second = keys.newer_than(&first, &patience()).unwrap();
-    assert!(!Arc::ptr_eq(&first, &second));
-    // Who still has the first one is given the second without a fetch.
-    assert!(keys.newer_than(&first, &patience()).is_some());
-    assert_eq!(server.requests(), 2);
-}
-
-#[test]
-fn a_failed_fetch_keeps_the_last_good_set_and_says_so() {
-    let server = TestServer::start_counting(|_, count| match count {
-        1 => Answer::json(jwks("a")),
-        _ => Answer::status(503, "secret body".to_owned()),
-    });
-    let location = KeyLocation::Jwks(format!("{}/keys", server.url()));
-    let published = Published {
-        refresh: Duration::ZERO,
-        retry: Duration::ZERO,
-        ..followed(&server, location)
-    };
-    let keys = PublishedKeys::new(published).unwrap();
-    let first = keys.current(&patience()).unwrap();
-    assert!(keys.newer_than(&first, &patience()).is_none());
-    assert!(Arc::ptr_eq(&first, &keys.current(&patience()).unwrap()));
-    let error = keys.status().last_error.unwrap();
-    assert_eq!(error.to_string(), "HTTP status 503: Service Unavailable");
-}
-
-#[test]
-fn discovery_stays_with_its_issuer_and_its_host() {
-    let outcome = |document: fn(&str) -> String| {
-        let server = TestServer::start_knowing(move |request, url| {
-            if request.starts_with("GET /id/.well-known/openid-configuration ") {
-                Answer::json(document(url))
-            } else {
-                Answer::json(jwks("a"))
-            }
-        });
-        let issuer = format!("{}/id", server.url());
-        let location = KeyLocation::Discovery { issuer };
-        let keys = PublishedKeys::new(followed(&server, location)).unwrap();
-        keys.current(&patience()).map(|keys| keys.len())
-    };
-    let document = |url: &str| format!(r#"{{"issuer":"{url}/id","jwks_uri":"{url}/keys"}}"#);
-    assert_eq!(outcome(document), Ok(1));
-    let malformed = |what: &str| {
-        Err(ApiError::Malformed {
-            what: what.to_owned(),
-        })
-    };
-    assert_eq!(
-        outcome(|url| format!(r#"{{"issuer":"{url}","jwks_uri":"{url}/keys"}}"#)),
-        malformed("the discovery document is of another issuer")
-    );
-    assert_eq!(
-        outcome(|url| {
-            format!(r#"{{"issuer":"{url}/id","jwks_uri":"https://other.example/keys"}}"#)
-        }),
-        malformed("`jwks_uri` of the discovery document is on another host")
-    );
-}
-
-#[test]
-fn a_location_without_https_is_refused() {
-    let server = TestServer::start(|_| Answer::json(jwks("a")));
-    for (url, why) in [
-        (
-            "http://a.example/keys",
-            "`http://a.example/keys` is not an https URL",
-        ),
-        (
-            "https://u@a.example/keys",
-            "`https://u@a.example/keys` has a user name",
-        ),
-        ("keys", "`keys` is not an https URL"),
-    ] {
-        let location = KeyLocation::Jwks(url.to_owned());
-        assert_eq!(
-            PublishedKeys::new(followed(&server, location)).unwrap_err(),
-            ApiError::NotConfigured {
-                what: why.to_owned()
-            }
-        );
-    }
 }

@@ -15,10 +15,33 @@ use tokio::runtime::{Builder, Runtime};
 /// How often a caller looks whether its patience was ended by another.
 const LOOK: Duration = Duration::from_millis(25);
 
+/// What becomes of work that nobody waits for any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Ended,
+    GoesOn,
+}
+
 /// Runs `work`, and gives it up when `patience` ends.
 pub(crate) fn wait<T: Send + 'static>(
     patience: &Patience,
     work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    run(patience, work, Left::Ended)
+}
+
+/// The same, but `work` goes on to its end, which has to be one of its own.
+pub(crate) fn wait_while_it_goes_on<T: Send + 'static>(
+    patience: &Patience,
+    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    run(patience, work, Left::GoesOn)
+}
+
+fn run<T: Send + 'static>(
+    patience: &Patience,
+    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+    left_alone: Left,
 ) -> Result<T, ApiError> {
     if patience.left(Instant::now()).is_zero() {
         return Err(ApiError::OutOfPatience);
@@ -31,7 +54,9 @@ pub(crate) fn wait<T: Send + 'static>(
     loop {
         let left = patience.left(Instant::now());
         if left.is_zero() {
-            task.abort();
+            if left_alone == Left::Ended {
+                task.abort();
+            }
             return Err(ApiError::OutOfPatience);
         }
         match answered.recv_timeout(left.min(LOOK)) {
@@ -74,7 +99,7 @@ mod tests {
 
     use nameplate_evidence::{ApiError, Patience};
 
-    use super::{broke_down, wait};
+    use super::{broke_down, wait, wait_while_it_goes_on};
 
     fn a_minute() -> Patience {
         Patience::until(Instant::now() + Duration::from_secs(60))
@@ -103,6 +128,22 @@ mod tests {
         patience.give_up();
         assert_eq!(waiting.join().unwrap(), Err(ApiError::OutOfPatience));
         assert!(begin.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn work_that_goes_on_ends_after_its_caller_gave_up() {
+        let (proceed, wait_for_it) = tokio::sync::oneshot::channel::<()>();
+        let (ended, end) = std::sync::mpsc::channel();
+        let patience = Patience::until(Instant::now() + Duration::from_millis(1));
+        let work = async move {
+            wait_for_it.await.unwrap();
+            ended.send(()).unwrap();
+            Ok(())
+        };
+        let waited = wait_while_it_goes_on(&patience, work);
+        assert_eq!(waited, Err(ApiError::OutOfPatience));
+        proceed.send(()).unwrap();
+        end.recv_timeout(Duration::from_secs(30)).unwrap();
     }
 
     #[test]

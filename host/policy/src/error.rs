@@ -66,10 +66,13 @@ fn problems(list: &[SettingProblem]) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyFault {
     /// Out of fuel: an endless loop, or more work than allowed.
-    #[error("the policy used up its fuel of {limit} (limit `fuel` or `configure_fuel`)")]
+    #[error("the policy used up its fuel of {limit} (limit `{setting}`)")]
     Fuel {
         /// Fuel it had.
         limit: u64,
+        /// Field of [`Limits`](crate::Limits) that says so: `configure_fuel` for
+        /// start functions and `configure`, `fuel` for `derive`.
+        setting: &'static str,
     },
     /// Out of time, by the clock.
     #[error("the policy ran longer than {millis} ms (limit `deadline`)")]

@@ -8,9 +8,13 @@ use crate::facts::Facts;
 use crate::limits::Limits;
 use crate::lower::{self, Lists};
 use crate::snapshot::State;
+use crate::structure::Bounded;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Engine, ResourceLimiter, Store, Trap};
+
+/// Bytes of a page of linear memory.
+const PAGE: usize = 64 << 10;
 
 /// What one instance has used: the data of its store.
 pub(crate) struct Ledger {
@@ -30,9 +34,11 @@ struct Bounds {
 }
 
 impl Ledger {
-    fn new(limits: &Limits) -> Self {
+    /// `taken` bytes are taken by what instances keep besides memories.
+    fn new(limits: &Limits, taken: usize) -> Self {
         Self {
-            memory_bytes: 0,
+            // As everything is here, in pages: a few globals are none.
+            memory_bytes: taken / PAGE * PAGE,
             table_elements: 0,
             limits: Bounds {
                 memory_bytes: limits.memory_bytes,
@@ -103,6 +109,7 @@ impl ResourceLimiter for Ledger {
 pub(crate) struct Prepared {
     instances: InstancePre<Ledger>,
     exports: PolicyIndices,
+    bounded: Bounded,
 }
 
 impl Prepared {
@@ -110,13 +117,21 @@ impl Prepared {
     ///
     /// The compiler panics where it meets what it has no room for (256 core
     /// modules, for one); that is the component's end and not the host's.
-    pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Self> {
+    pub(crate) fn compile(
+        engine: &Engine,
+        bytes: &[u8],
+        bounded: Bounded,
+    ) -> wasmtime::Result<Self> {
         catch_unwind(AssertUnwindSafe(|| {
             let component = Component::new(engine, bytes)?;
             let nothing: Linker<Ledger> = Linker::new(engine);
             let instances = nothing.instantiate_pre(&component)?;
             let exports = PolicyIndices::new(&instances)?;
-            Ok(Self { instances, exports })
+            Ok(Self {
+                instances,
+                exports,
+                bounded,
+            })
         }))
         .unwrap_or_else(|_| Err(wasmtime::Error::msg("the compiler failed on it")))
     }
@@ -134,7 +149,8 @@ impl<'a> Instance<'a> {
     /// Makes an instance; start functions run here.
     pub(crate) fn new(prepared: &Prepared, limits: &'a Limits) -> Result<Self, PolicyFault> {
         let fuel = limits.configure_fuel;
-        let mut store = bounded_store(prepared.instances.engine(), limits, fuel)?;
+        let ledger = Ledger::new(limits, prepared.bounded.instance_bytes);
+        let mut store = bounded_store(prepared.instances.engine(), ledger, limits, fuel)?;
         let instance = prepared.instances.instantiate(&mut store);
         let loaded = instance.and_then(|instance| {
             let guest = prepared.exports.load(&mut store, &instance)?;
@@ -147,7 +163,10 @@ impl<'a> Instance<'a> {
                 guest,
                 limits,
             }),
-            Err(error) => Err(fault(&error, limits, fuel, PolicyFault::Instantiation)),
+            Err(error) => {
+                let fuel = Fuel::configure(limits);
+                Err(fault(&error, limits, fuel, PolicyFault::Instantiation))
+            }
         }
     }
 
@@ -162,7 +181,7 @@ impl<'a> Instance<'a> {
             .call_configure(&mut self.store, settings);
         match answer {
             Ok(answer) => Ok(answer.map_err(|list| list.into_iter().map(problem).collect())),
-            Err(error) => Err(self.fault(&error, self.limits.configure_fuel)),
+            Err(error) => Err(self.fault(&error, Fuel::configure(self.limits))),
         }
     }
 
@@ -185,7 +204,7 @@ impl<'a> Instance<'a> {
                     fuel: self.limits.fuel.saturating_sub(left),
                 })
             }
-            Err(error) => Err(self.fault(&error, self.limits.fuel)),
+            Err(error) => Err(self.fault(&error, Fuel::derive(self.limits))),
         }
     }
 
@@ -204,7 +223,7 @@ impl<'a> Instance<'a> {
         })
     }
 
-    fn fault(&self, error: &wasmtime::Error, fuel: u64) -> PolicyFault {
+    fn fault(&self, error: &wasmtime::Error, fuel: Fuel) -> PolicyFault {
         let limit = self.limits.lifted_bytes;
         fault(error, self.limits, fuel, |detail| PolicyFault::Answer {
             detail,
@@ -216,10 +235,11 @@ impl<'a> Instance<'a> {
 /// A store under every limit that a store can have.
 fn bounded_store(
     engine: &Engine,
+    ledger: Ledger,
     limits: &Limits,
     fuel: u64,
 ) -> Result<Store<Ledger>, PolicyFault> {
-    let mut store = Store::new(engine, Ledger::new(limits));
+    let mut store = Store::new(engine, ledger);
     store.limiter(|ledger| ledger);
     // Before instantiation: a start function is guest code too.
     store.set_epoch_deadline(limits.deadline_in_epochs());
@@ -237,11 +257,62 @@ pub(crate) fn contained<T>(
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(PolicyFault::HostPanic))
 }
 
+/// The fuel that a call had, and which limit that was.
+#[derive(Clone, Copy)]
+struct Fuel {
+    units: u64,
+    setting: &'static str,
+}
+
+impl Fuel {
+    fn configure(limits: &Limits) -> Self {
+        Self {
+            units: limits.configure_fuel,
+            setting: "configure_fuel",
+        }
+    }
+
+    fn derive(limits: &Limits) -> Self {
+        Self {
+            units: limits.fuel,
+            setting: "fuel",
+        }
+    }
+}
+
+/// A trap in words for whoever wrote the policy, in whatever language: which
+/// instruction it was says little about what to look for.
+fn what_it_did(trap: Trap) -> String {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the others say what they are"
+    )]
+    let words = match trap {
+        Trap::UnreachableCodeReached => {
+            "it gave up (`unreachable`), as a panic, an uncaught exception or a failed allocation does"
+        }
+        Trap::MemoryOutOfBounds => {
+            "it read or wrote outside of its memory, as it does when the stack that its linker gave it is used up"
+        }
+        Trap::TableOutOfBounds => "it called a function that its table has no place for",
+        Trap::IndirectCallToNull => "it called a function that its table does not have",
+        Trap::BadSignature => "it called a function of its table as one of another type",
+        Trap::IntegerDivisionByZero => "it divided by zero",
+        Trap::IntegerOverflow => "a division of it overflowed",
+        Trap::BadConversionToInteger => "it made an integer of a number that does not fit one",
+        other => {
+            let text = other.to_string();
+            return text.strip_prefix("wasm trap: ").unwrap_or(&text).to_owned();
+        }
+    };
+    words.to_owned()
+}
+
 /// Names the limit that ended a call; `otherwise` names the rest.
 fn fault(
     error: &wasmtime::Error,
     limits: &Limits,
-    fuel: u64,
+    fuel: Fuel,
     otherwise: impl FnOnce(String) -> PolicyFault,
 ) -> PolicyFault {
     if let Some(fault) = error.downcast_ref::<PolicyFault>() {
@@ -255,14 +326,17 @@ fn fault(
         reason = "all other traps are the guest's own"
     )]
     match trap {
-        Trap::OutOfFuel => PolicyFault::Fuel { limit: fuel },
+        Trap::OutOfFuel => PolicyFault::Fuel {
+            limit: fuel.units,
+            setting: fuel.setting,
+        },
         Trap::Interrupt => PolicyFault::Deadline {
             millis: limits.deadline.as_millis(),
         },
         Trap::StackOverflow => PolicyFault::Stack {
             limit: limits.stack_bytes,
         },
-        other => PolicyFault::Trap(other.to_string()),
+        other => PolicyFault::Trap(what_it_did(*other)),
     }
 }
 

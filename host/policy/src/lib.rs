@@ -29,6 +29,7 @@ mod lower;
 mod manifest;
 mod policy;
 mod sandbox;
+mod segments;
 mod snapshot;
 mod source;
 mod structure;

@@ -35,6 +35,20 @@ pub struct Limits {
     /// Calls through a table in one function. The compiler takes time
     /// quadratic in them.
     pub indirect_calls: usize,
+    /// Instances that come of the component's components when it is
+    /// instantiated: each of those that it instantiates, and what that
+    /// instantiates in turn.
+    #[serde(default = "defaults::component_instances")]
+    pub component_instances: usize,
+    /// What the component declares besides functions: types, imports, exports,
+    /// aliases, arguments, globals. Each counts with all that it is made of,
+    /// and in each instance of the component that declares it.
+    #[serde(default = "defaults::declarations")]
+    pub declarations: usize,
+    /// Data segments, merged as far as they can be, and element segments in
+    /// all core modules together. Start-up code is compiled for each.
+    #[serde(default = "defaults::segments")]
+    pub segments: usize,
     /// Settings, as JSON text, in bytes.
     pub settings_bytes: usize,
     /// WebAssembly fuel for one `derive`: about one unit an instruction.
@@ -50,9 +64,11 @@ pub struct Limits {
     /// Rounded up to the next [`Limits::EPOCH_TICK`].
     #[serde(rename = "deadline_ns", with = "nanoseconds")]
     pub deadline: Duration,
-    /// Linear memory, in bytes, over all memories of the component.
+    /// Linear memory, in bytes, over all memories of the component; and what
+    /// its core instances take for globals and references, in whole pages.
     pub memory_bytes: usize,
-    /// Table elements over all tables of the component.
+    /// Table elements over all tables of the component, and elements in all
+    /// of its element segments.
     pub table_elements: usize,
     /// Core instances that the component may make of its modules, and core
     /// modules that it may have.
@@ -87,6 +103,9 @@ impl Limits {
             locals,
             joins,
             indirect_calls,
+            component_instances,
+            declarations,
+            segments,
             settings_bytes,
             fuel,
             configure_fuel,
@@ -107,6 +126,9 @@ impl Limits {
             (locals, &other.locals),
             (joins, &other.joins),
             (indirect_calls, &other.indirect_calls),
+            (component_instances, &other.component_instances),
+            (declarations, &other.declarations),
+            (segments, &other.segments),
             (settings_bytes, &other.settings_bytes),
             (memory_bytes, &other.memory_bytes),
             (table_elements, &other.table_elements),
@@ -140,6 +162,21 @@ impl Limits {
     }
 }
 
+/// Defaults of what older decision logs do not record.
+mod defaults {
+    pub(super) fn component_instances() -> usize {
+        16
+    }
+
+    pub(super) fn declarations() -> usize {
+        50_000
+    }
+
+    pub(super) fn segments() -> usize {
+        1_000
+    }
+}
+
 /// A duration as a whole number, so that it reads back as it was.
 mod nanoseconds {
     use serde::{Deserialize as _, Deserializer, Serializer};
@@ -164,6 +201,9 @@ impl Default for Limits {
             locals: 100_000,
             joins: 500_000,
             indirect_calls: 256,
+            component_instances: defaults::component_instances(),
+            declarations: defaults::declarations(),
+            segments: defaults::segments(),
             settings_bytes: 64 << 10,
             fuel: 1_000_000,
             configure_fuel: 10_000_000,
@@ -196,6 +236,21 @@ mod tests {
         assert!(serde_json::from_str::<Limits>(&unknown).is_err());
     }
 
+    #[test]
+    fn limits_that_were_written_before_one_was_added_are_read() {
+        let older = r#"{"component_bytes":524288,"nesting":512,"functions":10000,
+            "function_bytes":65536,"locals":100000,"joins":500000,"indirect_calls":256,
+            "settings_bytes":65536,"fuel":1000000,"configure_fuel":10000000,
+            "deadline_ns":100000000,"memory_bytes":4194304,"table_elements":10000,
+            "instances":16,"memories":4,"tables":8,"stack_bytes":262144,"lifted_bytes":65536}"#;
+        assert_eq!(
+            serde_json::from_str::<Limits>(older).unwrap(),
+            Limits::default()
+        );
+        let torn = older.replace("\"nesting\":512,", "");
+        assert!(serde_json::from_str::<Limits>(&torn).is_err());
+    }
+
     /// Each limit by itself counts.
     #[test]
     fn limits_are_within_those_that_are_not_lower_anywhere() {
@@ -203,7 +258,7 @@ mod tests {
         let serde_json::Value::Object(members) = serde_json::to_value(&limits).unwrap() else {
             panic!("limits are an object");
         };
-        assert_eq!(members.len(), 18);
+        assert_eq!(members.len(), 21);
         assert!(limits.are_within(&limits));
         for (name, value) in &members {
             let mut raised = members.clone();

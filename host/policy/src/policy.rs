@@ -9,6 +9,7 @@ use crate::instance::{Instance, Prepared, contained};
 use crate::limits::Limits;
 use crate::manifest::Manifest;
 use crate::sandbox::{EngineIdentity, Sandbox};
+use crate::segments;
 use crate::snapshot::{self, Attempt};
 use crate::source::PolicySource;
 use crate::structure;
@@ -88,16 +89,17 @@ impl Policy {
         let (bytes, digest) = request.source.read(request.digest, limits)?;
         // Names first: "this is a core module" helps more than what it breaks.
         contract::check_kind(&bytes)?;
-        structure::check(&bytes, limits)?;
+        let bounded = structure::check(&bytes, limits)?;
         let interface = contract::check(&bytes)?;
         let compile = |error: wasmtime::Error| LoadError::Compile(contract::one_line(&error));
         let engine = sandbox.engine(limits).map_err(compile)?;
-        let (prepared, start) = match snapshot::take(&engine, &bytes, &settings, limits) {
+        let lean = segments::lean(&bytes, limits.memory_bytes);
+        let (prepared, start) = match snapshot::take(&engine, &lean, bounded, &settings, limits) {
             Attempt::Taken(prepared) => (prepared, Start::Configured),
             Attempt::Refused(problems) => return Err(LoadError::Settings(problems)),
             Attempt::Failed(fault) => return Err(LoadError::Configure(fault)),
             Attempt::Unsuitable(reason) => {
-                let prepared = Prepared::compile(&engine, &bytes).map_err(compile)?;
+                let prepared = Prepared::compile(&engine, &lean, bounded).map_err(compile)?;
                 let taken = contained(|| Instance::new(&prepared, limits)?.configure(&settings));
                 taken
                     .map_err(LoadError::Configure)?

@@ -12,18 +12,16 @@ use crate::derivation::SettingProblem;
 use crate::error::PolicyFault;
 use crate::instance::{Instance, Ledger, Prepared};
 use crate::limits::Limits;
+use crate::segments::lean;
+use crate::structure::Bounded;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-use wasmparser::BinaryReader;
 use wasmtime::component::{ComponentNamedList, Lift};
 use wasmtime::{Engine, Store};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
-
-/// The identifier of a custom section.
-const CUSTOM: u8 = 0;
 
 /// How the attempt ended.
 pub(crate) enum Attempt {
@@ -37,25 +35,37 @@ pub(crate) enum Attempt {
     Unsuitable(String),
 }
 
-/// Configures an instance of the component and writes its state back.
-pub(crate) fn take(engine: &Engine, bytes: &[u8], settings: &str, limits: &Limits) -> Attempt {
+/// Configures an instance of a [`lean`] component and writes its state back. The
+/// rewriting tool keeps some 600 bytes for each section, so it gets none that
+/// nothing here reads.
+pub(crate) fn take(
+    engine: &Engine,
+    bytes: &[u8],
+    bounded: Bounded,
+    settings: &str,
+    limits: &Limits,
+) -> Attempt {
     // The rewriting tool panics where it meets what it does not support.
     catch_unwind(AssertUnwindSafe(|| {
-        attempt(engine, bytes, settings, limits)
+        attempt(engine, bytes, bounded, settings, limits)
     }))
     .unwrap_or_else(|_| Attempt::Unsuitable("its state cannot be read back".to_owned()))
 }
 
-fn attempt(engine: &Engine, bytes: &[u8], settings: &str, limits: &Limits) -> Attempt {
+fn attempt(
+    engine: &Engine,
+    bytes: &[u8],
+    bounded: Bounded,
+    settings: &str,
+    limits: &Limits,
+) -> Attempt {
     let unsuitable = |error: wasmtime::Error| Attempt::Unsuitable(one_line(&error));
     let wizer = Wizer::new();
-    let executed = executed(bytes);
-    let bytes = executed.as_deref().unwrap_or(bytes);
     let (context, instrumented) = match wizer.instrument_component(bytes) {
         Ok(instrumented) => instrumented,
         Err(error) => return unsuitable(error),
     };
-    let pre = match Prepared::compile(engine, &instrumented) {
+    let pre = match Prepared::compile(engine, &instrumented, bounded) {
         Ok(pre) => pre,
         Err(error) => return unsuitable(error),
     };
@@ -80,35 +90,17 @@ fn attempt(engine: &Engine, bytes: &[u8], settings: &str, limits: &Limits) -> At
         return Attempt::Unsuitable(why);
     }
     match snapshot {
-        Some(Ok(bytes)) => match Prepared::compile(engine, &bytes) {
-            Ok(pre) => Attempt::Taken(pre),
-            Err(error) => unsuitable(error),
-        },
+        // A snapshot has a segment for each run of bytes that is not zero.
+        Some(Ok(bytes)) => {
+            let bytes = lean(&bytes, limits.memory_bytes);
+            match Prepared::compile(engine, &bytes, bounded) {
+                Ok(pre) => Attempt::Taken(pre),
+                Err(error) => unsuitable(error),
+            }
+        }
         Some(Err(error)) => unsuitable(error),
         None => Attempt::Unsuitable("its state cannot be read at once".to_owned()),
     }
-}
-
-/// The component without what it says of itself, which nothing here reads: the
-/// rewriting tool keeps some 600 bytes for each section, and a section may have
-/// three. None where its sections cannot be told apart.
-fn executed(bytes: &[u8]) -> Option<Vec<u8>> {
-    let (header, mut rest) = bytes.split_at_checked(8)?;
-    let mut kept = header.to_vec();
-    while let Some((&id, after)) = rest.split_first() {
-        let mut length = BinaryReader::new(after, 0);
-        let size = usize::try_from(length.read_var_u32().ok()?).ok()?;
-        let whole = length
-            .current_position()
-            .checked_add(size)?
-            .checked_add(1)?;
-        let (section, others) = rest.split_at_checked(whole)?;
-        if id != CUSTOM {
-            kept.extend(section);
-        }
-        rest = others;
-    }
-    Some(kept)
 }
 
 /// A future that is ready when it is first asked. Reading state back is: the
@@ -210,22 +202,7 @@ impl ComponentInstanceState for Readings {
 
 #[cfg(test)]
 mod tests {
-    use super::executed;
     use crate::{Limits, Policy, PolicyRequest, PolicySource, Sandbox, Start};
-
-    #[test]
-    fn what_a_component_says_of_itself_is_left_out() {
-        let plain = wat::parse_str(r#"(component (core module (@custom "kept" "x")))"#).unwrap();
-        assert_eq!(executed(&plain).unwrap(), plain);
-        // An empty section, and one of a name and a text.
-        let said = [&plain[..], b"\0\x01\0", b"\0\x05\x01n123"].concat();
-        assert_eq!(executed(&said).unwrap(), plain);
-        let before = [&plain[..8], b"\0\x01\0", &plain[8..]].concat();
-        assert_eq!(executed(&before).unwrap(), plain);
-        for torn in [&said[..said.len() - 1], &plain[..7], b""] {
-            assert_eq!(executed(torn), None);
-        }
-    }
 
     #[test]
     fn a_page_more_than_the_policy_needs_is_enough_to_read_its_memory() {

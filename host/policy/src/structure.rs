@@ -1,12 +1,63 @@
 //! Bounds on the shape of a component, checked before a compiler sees it.
 //!
 //! Compiling is an attack surface: half a megabyte of nested blocks keeps
-//! Cranelift busy for twenty seconds. One linear pass over the bytes finds
-//! what would.
+//! Cranelift busy for twenty seconds, and a kilobyte of components that each
+//! instantiate the one before twice makes 2⁴⁰ instances. One linear pass over
+//! the bytes finds what would; nothing in it follows what the bytes say deeper
+//! than a bound, and each sum saturates.
+//!
+//! # What bounds the cost of each section
+//!
+//! Everything is bounded by `component_bytes` too, which alone is no bound: a
+//! byte may say "again, a thousand times". The names are those of
+//! [`Limits`](crate::Limits).
+//!
+//! | core module | what it costs | bound |
+//! |---|---|---|
+//! | custom | nothing: left out before compiling | `component_bytes` |
+//! | type | a trampoline is compiled for each | `declarations`, a type at 16 and its values |
+//! | import, export | an entry in a table of names; a place in each instance | `declarations`; `memory_bytes` for the places |
+//! | function | parameters and results are variables of the compiler | `functions`; more than 17 of a function count as `locals` |
+//! | table | elements of each instance; an image for the elements it begins with | `tables`, `table_elements` |
+//! | memory | bytes of each instance | `memories`, `memory_bytes` |
+//! | tag | – | not among the features of a policy |
+//! | global | 16 bytes in each instance; the snapshot reads each by a function made for it | `memory_bytes`; `declarations`, a global at 16 |
+//! | start | runs as a guest | `configure_fuel`, `deadline` |
+//! | element | code for each segment, and time for each element | `segments`, `table_elements` |
+//! | data count | a number | – |
+//! | code | see [`function`] | `functions`, `function_bytes`, `nesting`, `locals`, `joins`, `indirect_calls` |
+//! | data | code for each segment | `segments`, counted as [`segments`](crate::segments) merges them |
+//!
+//! | component | what it costs | bound |
+//! |---|---|---|
+//! | custom | nothing: left out before compiling | `component_bytes` |
+//! | core module | compiled once, instantiated or not | `instances` |
+//! | core instance | an instance with all its memory; arguments by name | `instances`, in all; `declarations` |
+//! | core type | names and types | `declarations` |
+//! | component | parsed once; the components that it closes over are copied with it | `nesting`; `declarations`, with all that it closes over |
+//! | instance | everything that the component declares, once more | `component_instances`, in all; `declarations`, in all |
+//! | alias, import, export, argument | a copy of what it stands for, with all that is in it | `declarations`, with all that is in it |
+//! | type | each use walks all that it is made of; nested types are read by recursion | `declarations`, with all that it is made of; `nesting` |
+//! | canon | a trampoline; between two components an adapter, a function by itself | `functions`, in all; `declarations`, an adapter at 64 and its type |
+//! | start, value | – | not among the features of a policy |
+//!
+//! "In all" is what comes of it when the component is instantiated: what a
+//! component has counts for each of its instances, and those in them. That can
+//! be counted where each instance says which component or core module it is
+//! made of. Whatever would hide that is refused ([`StructureError::Uncountable`]).
 
 use crate::contract::one_line;
 use crate::limits::Limits;
-use wasmparser::{CompositeInnerType, FunctionBody, Operator, Parser, Payload};
+use std::collections::HashMap;
+use std::rc::Rc;
+use wasmparser::{Parser, Payload};
+
+mod component;
+mod function;
+mod module;
+mod types;
+
+use module::Module;
 
 /// Why a component's shape is refused.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +77,9 @@ pub enum StructureError {
         /// Field of [`Limits`] that says so.
         setting: &'static str,
     },
+    /// What its instantiation costs cannot be counted.
+    #[error("{0}, so that nothing here can count what its instantiation makes")]
+    Uncountable(&'static str),
 }
 
 impl From<wasmparser::Error> for StructureError {
@@ -34,115 +88,221 @@ impl From<wasmparser::Error> for StructureError {
     }
 }
 
+/// What is known of a component whose shape is bounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bounded {
+    /// Bytes that its core instances take besides their memories and tables.
+    pub(crate) instance_bytes: usize,
+}
+
 /// Walks the whole component, nested modules and components included.
-pub(crate) fn check(bytes: &[u8], limits: &Limits) -> Result<(), StructureError> {
-    let mut functions = Count::new("functions", limits.functions, "functions");
-    let mut locals = Count::new("local variables", limits.locals, "locals");
-    let mut depth = Count::new(
-        "components nested in components",
-        limits.component_nesting(),
-        "nesting",
-    );
-    let mut modules = Count::new("core modules", limits.instances, "instances");
-    let mut joins = Count::new("variables times joins and branches", limits.joins, "joins");
-    // Parameters are variables too. Which type a function has stands apart
-    // from its body; the longest list of the module is taken for all.
-    let mut parameters = 0;
-    // What each open section added to the depth.
-    let mut open = Vec::new();
+pub(crate) fn check(bytes: &[u8], limits: &Limits) -> Result<Bounded, StructureError> {
+    let mut shape = Shape::new(limits);
     for payload in Parser::new(0).parse_all(bytes) {
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "no other section costs the compiler more than its bytes"
-        )]
-        match payload? {
-            Payload::ComponentSection { .. } => {
-                open.push(1);
-                depth.add(1)?;
-            }
+        shape.payload(bytes, payload?)?;
+    }
+    Ok(shape.bounded)
+}
+
+/// What is known of a component when part of it has been read.
+struct Shape<'a> {
+    limits: &'a Limits,
+    /// Components, types and at most one module that are not at their end.
+    open: Vec<Open<'a>>,
+    /// Components that are, by the order of their ends.
+    components: Vec<Finished<'a>>,
+    /// Bytes that an instance of each finished core module takes besides its
+    /// memories and tables.
+    modules: Vec<usize>,
+    depth: Count,
+    module_count: Count,
+    functions: Count,
+    locals: Count,
+    joins: Count,
+    segments: Count,
+    elements: Count,
+    extents: Count,
+    declarations: Count,
+    bounded: Bounded,
+    /// Bytes that may still come in between when segments are merged.
+    zeros: usize,
+}
+
+/// What the pass is inside of.
+enum Open<'a> {
+    Component(Scope<'a>),
+    /// A component type or instance type.
+    Type(Scope<'a>),
+    Module(Module),
+}
+
+/// The index spaces of a component, or of the type of one.
+#[derive(Default)]
+struct Scope<'a> {
+    types: Vec<Item<'a>>,
+    core_types: Vec<usize>,
+    functions: Vec<Item<'a>>,
+    instances: Vec<Item<'a>>,
+    components: Vec<Item<'a>>,
+    /// Which of the finished ones each is, where that can be told.
+    modules: Vec<Option<usize>>,
+    exports: Exports<'a>,
+    /// How much its imports and exports are made of.
+    surface: usize,
+    /// How much the components are made of that it closes over.
+    closure: usize,
+    totals: Totals,
+}
+
+/// What an index of a component stands for.
+#[derive(Clone, Default)]
+struct Item<'a> {
+    /// How much it is made of, itself included.
+    size: usize,
+    /// What it exports, if it is an instance or the type of one.
+    exports: Rc<Exports<'a>>,
+    /// Which of the finished components it is, where that can be told.
+    component: Option<usize>,
+}
+
+type Exports<'a> = HashMap<&'a str, Item<'a>>;
+
+/// A component that was read to its end.
+struct Finished<'a> {
+    totals: Totals,
+    /// An instance of it.
+    instance: Item<'a>,
+}
+
+/// What comes of one instance of a component, with all that it instantiates.
+#[derive(Clone, Copy, Default)]
+struct Totals {
+    component_instances: usize,
+    instances: usize,
+    /// Bytes of those instances besides their memories and tables.
+    bytes: usize,
+    canonicals: usize,
+    declarations: usize,
+}
+
+impl Totals {
+    fn add(&mut self, other: Self) {
+        let Self {
+            component_instances,
+            instances,
+            bytes,
+            canonicals,
+            declarations,
+        } = self;
+        for (own, more) in [
+            (component_instances, other.component_instances),
+            (instances, other.instances),
+            (bytes, other.bytes),
+            (canonicals, other.canonicals),
+            (declarations, other.declarations),
+        ] {
+            *own = own.saturating_add(more);
+        }
+    }
+}
+
+impl<'a> Shape<'a> {
+    fn new(limits: &'a Limits) -> Self {
+        Self {
+            limits,
+            open: vec![Open::Component(Scope::default())],
+            components: Vec::new(),
+            modules: Vec::new(),
+            depth: Count::new(
+                "components nested in components",
+                limits.component_nesting(),
+                "nesting",
+            ),
+            module_count: Count::new("core modules", limits.instances, "instances"),
+            functions: Count::new("functions", limits.functions, "functions"),
+            locals: Count::new("local variables", limits.locals, "locals"),
+            joins: Count::new("variables times joins and branches", limits.joins, "joins"),
+            segments: Count::new("data and element segments", limits.segments, "segments"),
+            elements: Count::new(
+                "elements in element segments",
+                limits.table_elements,
+                "table_elements",
+            ),
+            extents: Count::new(
+                "table elements up to the last that is set",
+                limits.table_elements,
+                "table_elements",
+            ),
+            declarations: Count::new("declarations", limits.declarations, "declarations"),
+            bounded: Bounded::default(),
+            zeros: limits.memory_bytes,
+        }
+    }
+
+    fn payload(&mut self, bytes: &'a [u8], payload: Payload<'a>) -> Result<(), StructureError> {
+        match payload {
             Payload::ModuleSection { .. } => {
-                open.push(0);
-                modules.add(1)?;
-                parameters = 0;
+                self.module_count.add(1)?;
+                self.declare(1)?;
+                self.open.push(Open::Module(Module::default()));
+                Ok(())
             }
-            Payload::TypeSection(types) => {
-                for types in types {
-                    for ty in types?.types() {
-                        if let CompositeInnerType::Func(function) = &ty.composite_type.inner {
-                            parameters = parameters.max(function.params().len());
-                        }
-                    }
-                }
+            Payload::ComponentSection { .. } => {
+                self.depth.add(1)?;
+                self.open.push(Open::Component(Scope::default()));
+                Ok(())
             }
-            Payload::End(_) => depth.found -= open.pop().unwrap_or(0),
-            Payload::CodeSectionStart { count, .. } => functions.add(count)?,
-            // Each canonical function is compiled as a trampoline.
-            Payload::ComponentCanonicalSection(reader) => functions.add(reader.count())?,
-            Payload::CodeSectionEntry(body) => {
-                let before = locals.found;
-                let branches = function(&body, &mut locals, limits)?;
-                let variables = locals.found - before + parameters;
-                joins.set(
-                    joins
-                        .found
-                        .saturating_add(variables.saturating_mul(branches)),
-                )?;
-            }
-            _ => {}
+            Payload::End(_) => self.end(),
+            other => match self.open.last_mut() {
+                Some(Open::Module(_)) => self.of_a_module(other),
+                _ => self.of_a_component(bytes, other),
+            },
         }
     }
-    Ok(())
-}
 
-/// Bounds one function, and counts the places where its control flow joins
-/// or branches.
-fn function(
-    body: &FunctionBody<'_>,
-    locals: &mut Count,
-    limits: &Limits,
-) -> Result<usize, StructureError> {
-    Count::new(
-        "bytes in one function",
-        limits.function_bytes,
-        "function_bytes",
-    )
-    .set(body.range().len())?;
-    for declared in body.get_locals_reader()? {
-        locals.add(declared?.0)?;
-    }
-    let mut nesting = Count::new("blocks nested in a function", limits.nesting, "nesting");
-    let mut indirect_calls = Count::new(
-        "calls through a table in a function",
-        limits.indirect_calls,
-        "indirect_calls",
-    );
-    let mut branches = 0usize;
-    for operator in body.get_operators_reader()? {
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "600 operators, of which these alone shape the control flow"
-        )]
-        match operator? {
-            Operator::Block { .. }
-            | Operator::Loop { .. }
-            | Operator::If { .. }
-            | Operator::Try { .. }
-            | Operator::TryTable { .. } => {
-                nesting.add(1)?;
-                branches += 1;
+    fn end(&mut self) -> Result<(), StructureError> {
+        match self.open.pop() {
+            Some(Open::Module(module)) => {
+                let number = self.modules.len();
+                self.modules.push(module.instance_bytes());
+                self.extents.add_all(module.reached())?;
+                self.scope(0)?.modules.push(Some(number));
+                Ok(())
             }
-            Operator::Br { .. } | Operator::BrIf { .. } => branches += 1,
-            Operator::BrTable { targets } => {
-                branches += usize::try_from(targets.len()).unwrap_or(usize::MAX / 2) + 1;
-            }
-            Operator::CallIndirect { .. } => indirect_calls.add(1)?,
-            Operator::End => nesting.found = nesting.found.saturating_sub(1),
-            _ => {}
+            Some(Open::Component(scope)) => self.component_end(scope),
+            Some(Open::Type(_)) | None => Ok(()),
         }
     }
-    Ok(branches)
+
+    /// The component or type that is open, or one that it is inside of.
+    fn scope(&mut self, outwards: u32) -> Result<&mut Scope<'a>, StructureError> {
+        let outwards = usize::try_from(outwards).unwrap_or(usize::MAX);
+        let scopes = self.open.iter_mut().rev().filter_map(|open| match open {
+            Open::Component(scope) | Open::Type(scope) => Some(scope),
+            Open::Module(_) => None,
+        });
+        scopes
+            .into_iter()
+            .nth(outwards)
+            .ok_or_else(|| StructureError::Malformed("an alias points out of the file".to_owned()))
+    }
+
+    /// Counts what is declared, for the file and for the component that is open.
+    fn declare(&mut self, count: usize) -> Result<(), StructureError> {
+        self.declarations.add_all(count)?;
+        let component = self.open.iter_mut().rev().find_map(|open| match open {
+            Open::Component(scope) => Some(scope),
+            Open::Type(_) | Open::Module(_) => None,
+        });
+        if let Some(scope) = component {
+            let declared = &mut scope.totals.declarations;
+            *declared = declared.saturating_add(count);
+        }
+        Ok(())
+    }
 }
 
+/// A count and the limit that it has.
 struct Count {
     what: &'static str,
     found: usize,
@@ -161,7 +321,10 @@ impl Count {
     }
 
     fn add(&mut self, more: u32) -> Result<(), StructureError> {
-        let more = usize::try_from(more).unwrap_or(usize::MAX);
+        self.add_all(usize::try_from(more).unwrap_or(usize::MAX))
+    }
+
+    fn add_all(&mut self, more: usize) -> Result<(), StructureError> {
         self.set(self.found.saturating_add(more))
     }
 
@@ -180,156 +343,4 @@ impl Count {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A component around one module whose only function is `body`.
-    fn component(body: &str) -> Vec<u8> {
-        wat::parse_str(format!("(component (core module (func {body})))")).unwrap()
-    }
-
-    fn refusal(bytes: &[u8], limits: &Limits) -> String {
-        check(bytes, limits).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn nesting_is_bounded() {
-        let limits = Limits {
-            nesting: 8,
-            ..Limits::default()
-        };
-        let nested = |depth| {
-            component(&format!(
-                "{}{}",
-                "block ".repeat(depth),
-                "end ".repeat(depth)
-            ))
-        };
-        check(&nested(8), &limits).unwrap();
-        assert_eq!(
-            refusal(&nested(9), &limits),
-            "blocks nested in a function: 9, at most 8 allowed (limit `nesting`)"
-        );
-        // Blocks beside each other are not nested.
-        check(&component(&"block end ".repeat(100)), &limits).unwrap();
-    }
-
-    #[test]
-    fn functions_and_their_size_are_bounded() {
-        let limits = Limits {
-            functions: 2,
-            function_bytes: 64,
-            locals: 10,
-            ..Limits::default()
-        };
-        let functions = |count| {
-            wat::parse_str(format!(
-                "(component (core module {}))",
-                "(func)".repeat(count)
-            ))
-            .unwrap()
-        };
-        check(&functions(2), &limits).unwrap();
-        assert_eq!(
-            refusal(&functions(3), &limits),
-            "functions: 3, at most 2 allowed (limit `functions`)"
-        );
-        check(&component(&"nop ".repeat(50)), &limits).unwrap();
-        assert_eq!(
-            refusal(&component(&"nop ".repeat(70)), &limits),
-            "bytes in one function: 72, at most 64 allowed (limit `function_bytes`)"
-        );
-        check(&component(&"(local i32)".repeat(10)), &limits).unwrap();
-        assert_eq!(
-            refusal(&component(&"(local i32)".repeat(11)), &limits),
-            "local variables: 11, at most 10 allowed (limit `locals`)"
-        );
-    }
-
-    #[test]
-    fn what_the_compiler_is_slow_at_is_bounded() {
-        let limits = Limits {
-            joins: 12,
-            indirect_calls: 2,
-            instances: 2,
-            ..Limits::default()
-        };
-        let module =
-            |text: &str| wat::parse_str(format!("(component (core module {text}))")).unwrap();
-        // Two locals and a parameter, at a loop, a block and two branches.
-        let joining = |more: &str| {
-            module(&format!(
-                "(func (param i32) (local i32 i32) loop block br 0 end {more} br 0 end)"
-            ))
-        };
-        check(&joining(""), &limits).unwrap();
-        assert_eq!(
-            refusal(&joining("block end"), &limits),
-            "variables times joins and branches: 15, at most 12 allowed (limit `joins`)"
-        );
-        let table = "(func (block (br_table 0 0 0 0 (i32.const 0))) (local.get 0) drop)";
-        let table = module(&table.replace("(func ", "(func (param i32 i32 i32) "));
-        assert_eq!(
-            refusal(&table, &limits),
-            "variables times joins and branches: 15, at most 12 allowed (limit `joins`)"
-        );
-        let calling = |calls: usize| {
-            let call = "(call_indirect (type $t) (i32.const 0))".repeat(calls);
-            module(&format!("(type $t (func)) (table 1 funcref) (func {call})"))
-        };
-        check(&calling(2), &limits).unwrap();
-        assert_eq!(
-            refusal(&calling(3), &limits),
-            "calls through a table in a function: 3, at most 2 allowed (limit `indirect_calls`)"
-        );
-        let modules = |count: usize| {
-            wat::parse_str(format!("(component {})", "(core module)".repeat(count))).unwrap()
-        };
-        check(&modules(2), &limits).unwrap();
-        assert_eq!(
-            refusal(&modules(3), &limits),
-            "core modules: 3, at most 2 allowed (limit `instances`)"
-        );
-    }
-
-    #[test]
-    fn components_in_components_are_bounded() {
-        let limits = Limits {
-            nesting: 16,
-            ..Limits::default()
-        };
-        let nested = |depth: usize| {
-            wat::parse_str(format!(
-                "{}{}",
-                "(component ".repeat(depth),
-                ")".repeat(depth)
-            ))
-            .unwrap()
-        };
-        check(&nested(3), &limits).unwrap();
-        assert_eq!(
-            refusal(&nested(4), &limits),
-            "components nested in components: 3, at most 2 allowed (limit `nesting`)"
-        );
-        let beside = format!("(component {})", "(component)".repeat(10));
-        check(&wat::parse_str(beside).unwrap(), &limits).unwrap();
-    }
-
-    #[test]
-    fn torn_bytes_are_malformed() {
-        let bytes = component("nop");
-        check(&bytes, &Limits::default()).unwrap();
-        // A cut between two sections leaves something well-formed: the
-        // contract refuses that, and nothing here is about whole files.
-        let torn = check(&bytes[..bytes.len() - 1], &Limits::default());
-        assert!(
-            matches!(torn, Err(StructureError::Malformed(_))),
-            "{torn:?}"
-        );
-        for cut in 9..bytes.len() {
-            let torn = &bytes[..cut];
-            let refused = check(torn, &Limits::default()).is_err();
-            assert!(refused || crate::contract::check(torn).is_err(), "{cut}");
-        }
-    }
-}
+mod tests;

@@ -10,6 +10,7 @@ use crate::facts::Facts;
 use crate::instance::{Instance, Prepared, contained};
 use crate::limits::Limits;
 use crate::sandbox::Sandbox;
+use crate::segments;
 use crate::structure;
 use std::fmt;
 
@@ -40,12 +41,13 @@ impl Trial {
     /// [`LoadError`], as [`Policy::load`](crate::Policy::load) without settings.
     pub fn new(sandbox: &Sandbox, component: &[u8], limits: &Limits) -> Result<Self, LoadError> {
         contract::check_kind(component)?;
-        structure::check(component, limits)?;
+        let bounded = structure::check(component, limits)?;
         contract::check(component)?;
         let compile = |error: wasmtime::Error| LoadError::Compile(contract::one_line(&error));
         let engine = sandbox.engine(limits).map_err(compile)?;
+        let lean = segments::lean(component, limits.memory_bytes);
         Ok(Self {
-            prepared: Prepared::compile(&engine, component).map_err(compile)?,
+            prepared: Prepared::compile(&engine, &lean, bounded).map_err(compile)?,
             limits: limits.clone(),
         })
     }

@@ -3,6 +3,8 @@
 //! The peer behind the stream is not authenticated. It may stop anywhere,
 //! send anything and open as many streams as it likes; each of them ends by
 //! itself, and only [`AttestLimits::concurrent`] of them are at work at once.
+//! Where somebody else has to be asked about a peer, only those of the same
+//! cluster wait with it: [`Places`].
 
 use crate::host_services::HostServices;
 use crate::log::{Level, log};
@@ -15,22 +17,24 @@ use crate::serving::Serving;
 use nameplate_attestor::evidence::certificates::CertificateError;
 use nameplate_attestor::evidence::{Patience, RawEvidence};
 use nameplate_attestor::{
-    Attempt, AttestError, Attestation, Attestor, Challenged, Failure, Presented, Step,
+    Attempt, AttestError, Attestation, Attestor, Challenged, Failure, Place, PlaceLimits, Places,
+    Presented, QueueFull, Step,
 };
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 /// How much the peers of a plugin may ask of it at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttestLimits {
-    /// Attestations at work at once; each has a thread. At least 1.
+    /// Attestations at work at once that ask nobody, and as many that wait for
+    /// an API server or for published keys, each cluster within its share; each
+    /// has a thread. At least 1.
     pub concurrent: usize,
-    /// Attestations that wait for one of them to end; one more is refused at
-    /// once with ResourceExhausted.
+    /// Attestations that wait for one of those to end, likewise; one more is
+    /// refused at once with ResourceExhausted.
     pub waiting: usize,
     /// From the opening of a stream to its first message.
     pub first_message: Duration,
@@ -67,8 +71,7 @@ struct Shared {
     host: Arc<HostServices>,
     metrics: Metrics,
     limits: AttestLimits,
-    at_work: Arc<Semaphore>,
-    queued: AtomicUsize,
+    places: Places,
 }
 
 impl Attest {
@@ -84,8 +87,10 @@ impl Attest {
                 host,
                 metrics,
                 limits,
-                at_work: Arc::new(Semaphore::new(limits.concurrent.max(1))),
-                queued: AtomicUsize::new(0),
+                places: Places::new(PlaceLimits {
+                    concurrent: limits.concurrent,
+                    queued: limits.waiting,
+                }),
             }),
         }
     }
@@ -155,7 +160,11 @@ impl Shared {
             .trusting(Arc::clone(&self.host) as _)
             .from_address(client_address);
         let started = Instant::now();
-        let mut message = Message::Evidence(payload);
+        let evidence = match RawEvidence::new(attestor.method(), payload) {
+            Ok(evidence) => evidence,
+            Err(error) => return self.said(Err(AttestError::Rejected(error)), started),
+        };
+        let mut message = Message::Evidence(evidence);
         loop {
             let step = self.step(&attestor, message, &attempt, deadline, answers);
             let challenged = match step.await? {
@@ -194,7 +203,7 @@ impl Shared {
         deadline: Instant,
         answers: &Answers,
     ) -> Result<Result<Step, AttestError>, Status> {
-        let _place = self.place(deadline, answers).await?;
+        let _place = self.place(attestor, &message, deadline, answers).await?;
         let started = Instant::now();
         let work = {
             let (attestor, attempt) = (Arc::clone(attestor), attempt.clone());
@@ -240,23 +249,30 @@ impl Shared {
     /// Waits for a place among those at work, unless too many wait already.
     async fn place(
         &self,
+        attestor: &Attestor,
+        message: &Message,
         deadline: Instant,
         answers: &Answers,
-    ) -> Result<tokio::sync::OwnedSemaphorePermit, Status> {
-        if let Ok(place) = Arc::clone(&self.at_work).try_acquire_owned() {
-            return Ok(place);
-        }
-        let waiting = Waiting::new(&self.queued);
-        if waiting.before >= self.limits.waiting {
-            self.metrics.count("refused_early", &[]);
-            return Err(Status::resource_exhausted(
-                "too many attestations at once: try again later",
-            ));
-        }
+    ) -> Result<Place, Status> {
+        // Its shape is looked at, and nobody is asked.
+        let queue = match message {
+            Message::Evidence(evidence) => self.places.queue(attestor, evidence),
+            Message::Answer(challenged, _) => self.places.queue_to_answer(attestor, challenged),
+        };
         tokio::select! {
-            place = Arc::clone(&self.at_work).acquire_owned() => {
-                place.map_err(|_closed| Status::unavailable("the plugin is ending"))
-            }
+            // Where there is a place, no deadline is looked at.
+            biased;
+            place = queue.place() => match place {
+                Ok(place) => Ok(place),
+                Err(QueueFull) => {
+                    let cluster = queue.cluster().unwrap_or_default();
+                    let labels = [("attestor", self.serving.name()), ("cluster", cluster)];
+                    self.metrics.count("refused_early", &labels);
+                    Err(Status::resource_exhausted(
+                        "too many attestations at once: try again later",
+                    ))
+                }
+            },
             () = tokio::time::sleep_until(deadline.into()) => {
                 Err(Status::deadline_exceeded("too many attestations at once: no answer in time"))
             }
@@ -336,38 +352,15 @@ impl Shared {
     }
 }
 
-/// One that waits for a place, for as long as it does.
-struct Waiting<'a> {
-    queued: &'a AtomicUsize,
-    before: usize,
-}
-
-impl<'a> Waiting<'a> {
-    fn new(queued: &'a AtomicUsize) -> Self {
-        let before = queued.fetch_add(1, Ordering::Relaxed);
-        Self { queued, before }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.queued.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// What a peer said, on its way to the thread that looks at it.
 enum Message {
-    Evidence(Vec<u8>),
+    Evidence(RawEvidence),
     Answer(Challenged, Vec<u8>),
 }
 
 fn step(attestor: &Attestor, message: Message, attempt: &Attempt) -> Result<Step, AttestError> {
     match message {
-        Message::Evidence(payload) => {
-            let evidence =
-                RawEvidence::new(attestor.method(), payload).map_err(AttestError::Rejected)?;
-            attestor.step(Presented::Evidence(&evidence), attempt)
-        }
+        Message::Evidence(evidence) => attestor.step(Presented::Evidence(&evidence), attempt),
         Message::Answer(challenged, answer) => {
             attestor.step(Presented::Answer(challenged, &answer), attempt)
         }
@@ -383,7 +376,7 @@ fn client_address(request: &Request<Streaming<AttestRequest>>) -> Option<String>
 /// The reasons that SPIRE's own attestors answer with PermissionDenied, and
 /// their like, at which an agent that starts gives up; what else a peer did wrong is
 /// InvalidArgument.
-const FINAL: [&str; 20] = [
+const FINAL: [&str; 22] = [
     "agent_already_attested",
     "chain_untrusted",
     "client_address_mismatch",
@@ -397,6 +390,8 @@ const FINAL: [&str; 20] = [
     "request_mismatch",
     "request_signer",
     "requester_elsewhere",
+    "requester_node_unproven",
+    "requester_pod_mismatch",
     "response_kind",
     "service_account_not_allowed",
     "svid_foreign",

@@ -24,6 +24,7 @@ pub(crate) fn tell(serving: &Arc<Serving>, metrics: Metrics) {
             let labels = [("attestor", name.as_str())];
             let gauge = |name, value: u64| metrics.gauge(name, float(value), &labels);
             gauge("decision_log_recorded", status.recorded);
+            gauge("decision_log_counted", status.counted);
             gauge("decision_log_lost", status.lost);
             gauge("decision_log_waiting", status.waiting as u64);
             gauge("decision_log_failing", status.error.is_some().into());

@@ -27,6 +27,8 @@ pub(crate) fn tell(serving: &Arc<Serving>, metrics: Metrics) {
                 let labels = [("attestor", name.as_str()), ("cluster", cluster)];
                 if let Some(age) = status.age {
                     metrics.gauge("jwks_age_seconds", age.as_secs_f32(), &labels);
+                    let ignored = u16::try_from(status.ignored).unwrap_or(u16::MAX);
+                    metrics.gauge("jwks_ignored_keys", ignored.into(), &labels);
                 }
                 if let Some(line) = told.about(cluster, status) {
                     line.say(cluster, status.age);

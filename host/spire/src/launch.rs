@@ -18,7 +18,7 @@ use crate::proto::plugin::grpc_broker_server::GrpcBrokerServer;
 use crate::proto::plugin::grpc_controller_server::GrpcControllerServer;
 use crate::proto::plugin::grpc_stdio_server::GrpcStdioServer;
 use crate::serving::Serving;
-use crate::{decision_log, followed_keys, generations};
+use crate::{api_servers, decision_log, followed_keys, generations};
 use broker::{Broker, Controller, Stdio};
 use nameplate_attestor::chain;
 use nameplate_attestor::decisions::DecisionLog;
@@ -168,7 +168,8 @@ fn launch(plugin: Plugin) -> Result<(), LaunchError> {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(at_work.saturating_add(8))
+        // Those that ask nobody, and those that wait.
+        .max_blocking_threads(at_work.saturating_mul(2).saturating_add(8))
         .enable_all()
         .build()
         .map_err(LaunchError::Runtime)?;
@@ -199,6 +200,7 @@ impl Part {
                     sandbox,
                     metrics.clone(),
                 ));
+                api_servers::tell(&serving, metrics.clone());
                 followed_keys::tell(&serving, metrics.clone());
                 decision_log::tell(&serving, metrics.clone());
                 generations::tell(&serving, metrics.clone());

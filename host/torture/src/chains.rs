@@ -60,7 +60,7 @@ impl ChainGround {
                 format!("spiffe://{}{}node-7", rule.trust_domain, rule.prefix),
             ),
         };
-        let api = Arc::new(KnownTokens::new("spire-agent"));
+        let api = Arc::new(KnownTokens::new("spire-agent").on(nodes::NODE));
         let node = verifier.node.as_ref().map(|rule| NodeRule {
             lookup: rule.lookup.as_ref().map(|lookup| NodeLookup {
                 api: api.clone(),

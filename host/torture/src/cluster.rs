@@ -2,8 +2,10 @@
 //! knows which those are.
 
 mod api;
+mod publisher;
 
 pub(crate) use api::{KnownTokens, NODE, NODE_UID, OWN_AUDIENCE, POD_UID, PODS, Said};
+pub(crate) use publisher::Publisher;
 
 use crate::error::TortureError;
 use aws_lc_rs::hmac;
@@ -80,6 +82,11 @@ impl Keys {
             curve("p384", "P-384", &self.p384),
         ]})
         .to_string()
+    }
+
+    /// What the cluster publishes once it has withdrawn `rsa` for another key.
+    pub(crate) fn jwks_without_rsa(&self) -> String {
+        json!({"keys": [rsa_jwk("rsa-2", &self.stranger)]}).to_string()
     }
 
     /// The public key of the stranger, as a header carries one.

@@ -3,17 +3,18 @@
 
 use crate::authority;
 use crate::chains::ChainGround;
-use crate::cluster::{Keys, KnownTokens};
+use crate::cluster::{Keys, KnownTokens, Publisher};
 use crate::error::TortureError;
 use crate::target::{Ground, Subject, Target, seconds};
 use crate::tokens::TokenGround;
 use nameplate_attestor::config::{NamingConfig, PolicyPlace};
+use nameplate_attestor::kubernetes::PublishedKeys;
 use nameplate_attestor::{Envelope, Namespace};
 use nameplate_evidence::certificates::{
-    CertificateVerifier, ChainLimits, NodeLookup, NodeRule, SvidRule, Trust,
+    CertificateVerifier, ChainLimits, NodeLookup, NodeRule, RequestRule, SvidRule, Trust,
 };
 use nameplate_evidence::{
-    Binding, Cluster, KeySet, LocalProof, Lookup, Method, Proof, TrustedKeys,
+    Binding, Cluster, LocalProof, Lookup, Method, Proof, Rhythm, TrustedKeys,
 };
 use nameplate_policy::{Limits, PolicySource};
 use serde_json::{Value, json};
@@ -61,7 +62,10 @@ pub(crate) fn targets(now: SystemTime) -> Result<Vec<Target>, TortureError> {
             lookup: Some(NodeLookup {
                 api: api(),
                 node_labels: Vec::new(),
-                signer: Some("kubernetes.io/kube-apiserver-client-kubelet".to_owned()),
+                request: Some(RequestRule {
+                    signer: "kubernetes.io/kube-apiserver-client-kubelet".to_owned(),
+                    allow_requester_without_node: false,
+                }),
             }),
         }),
         ..verifier.clone()
@@ -128,18 +132,22 @@ fn subject(
         one_time_tokens: method == Method::K8sSat,
         gate: Some(gate),
         rollback: Some(rollback),
+        waiting: 0,
+        cluster_share: None,
     })
 }
 
 fn cluster(binding: Binding) -> Result<Cluster, TortureError> {
     let ours = || TortureError::Key("default configuration");
-    let keys = KeySet::from_jwks(Keys::new()?.jwks().as_bytes());
+    // As those that a cluster publishes: nobody is asked for them.
+    let publisher = Publisher::of(Keys::new()?.jwks());
+    let keys = PublishedKeys::rehearsing(Rhythm::default(), Arc::new(publisher));
     Ok(Cluster {
         name: "production".to_owned(),
         allowed: vec!["spire:spire-agent".parse().map_err(|_ours| ours())?],
         ca_thumbprint: None,
         proof: Proof::Local(LocalProof {
-            keys: TrustedKeys::Fixed(keys.map_err(|_ours| ours())?),
+            keys: TrustedKeys::Followed(Arc::new(keys)),
             issuer: Some("https://kubernetes.default.svc.cluster.local".to_owned()),
             audience: vec!["spire-server".to_owned()],
             leeway: Duration::from_secs(60),

@@ -30,6 +30,7 @@
 
 pub mod component;
 pub mod guests;
+mod hanging;
 
 mod attack;
 mod authority;

@@ -179,6 +179,7 @@ fn config(
             place: PolicyPlace::default(),
         },
         one_time_tokens: false,
+        cluster_share: None,
         swaps: SwapsConfig {
             rollback: Some(rollback),
             ..SwapsConfig::default()

@@ -11,7 +11,7 @@ use crate::chains::{Answer, ChainGround};
 use crate::component::answering;
 use crate::components::EndedBy;
 use crate::error::TortureError;
-use crate::tokens::TokenGround;
+use crate::tokens::{Followed, TokenGround};
 use nameplate_attestor::config::{
     AttestorConfig, Config, GateConfig, NamingConfig, RollbackConfig, TrustConfig,
 };
@@ -21,7 +21,7 @@ use nameplate_attestor::{
     Namespace, Naming, NamingError, Presented, Step,
 };
 use nameplate_evidence::{
-    Method, Patience, RawEvidence, Subject as FactsOf, TokenVerifier, Verifier,
+    Cluster, Method, Patience, RawEvidence, Subject as FactsOf, TokenVerifier, Verifier,
 };
 use nameplate_policy::{
     Derivation, Facts, Limits, LoadError, PolicyRequest, PolicySource, Sandbox, StructureError,
@@ -50,6 +50,10 @@ pub(crate) struct Subject {
     /// What a change of policy has to pass, and what takes one back.
     pub(crate) gate: Option<GateConfig>,
     pub(crate) rollback: Option<RollbackConfig>,
+    /// Clusters of the attestor that wait for others.
+    pub(crate) waiting: usize,
+    /// The share of the places for that which one of them may have.
+    pub(crate) cluster_share: Option<f64>,
 }
 
 /// An attestor, or one of its clusters, ready to be attacked.
@@ -76,6 +80,16 @@ impl Subject {
 pub(crate) enum Ground {
     Tokens(TokenGround),
     Chains(ChainGround),
+}
+
+impl Ground {
+    /// The cluster with its keys followed, where they are.
+    pub(crate) fn followed(&self) -> Option<Followed> {
+        match self {
+            Self::Tokens(ground) => ground.followed(),
+            Self::Chains(_) => None,
+        }
+    }
 }
 
 /// Evidence, and what is sent when it is challenged.
@@ -135,6 +149,12 @@ fn of(
         one_time_tokens: attestor.one_time_tokens,
         gate: attestor.swaps.gate.clone(),
         rollback: attestor.swaps.rollback,
+        waiting: attestor
+            .clusters()
+            .iter()
+            .filter(|cluster| cluster.trust.waits_for_others())
+            .count(),
+        cluster_share: attestor.cluster_share,
     };
     let name = attestor.name.to_string();
     match &attestor.trust {
@@ -232,6 +252,24 @@ impl Target {
     pub(crate) fn attestor(&self, naming: Naming) -> Attestor {
         let generation = Generation::new(self.subject.namespace.clone(), self.verifier(), naming);
         Attestor::new(generation.of(self.subject.method))
+    }
+
+    /// The same, for a cluster whose keys are followed.
+    pub(crate) fn attestor_of(&self, followed: &Followed, naming: Naming) -> Attestor {
+        let verifier: Verifier = TokenVerifier::new([followed.cluster.clone()]).into();
+        let generation = Generation::new(self.subject.namespace.clone(), verifier, naming);
+        Attestor::new(generation.of(self.subject.method))
+    }
+
+    /// An attestor of `clusters`, within the operator's share of places for each.
+    pub(crate) fn attestor_of_clusters(&self, clusters: [Cluster; 2], naming: Naming) -> Attestor {
+        let verifier = TokenVerifier::new(clusters);
+        let generation = Generation::new(self.subject.namespace.clone(), verifier, naming);
+        let generation = generation.of(self.subject.method);
+        Attestor::new(match self.subject.cluster_share {
+            Some(share) => generation.with_cluster_share(share),
+            None => generation,
+        })
     }
 
     /// The same, where every token serves once.
@@ -403,6 +441,7 @@ fn unloaded(error: &LoadError) -> &'static str {
     match error {
         LoadError::Structure(StructureError::TooMuch { setting, .. }) => setting,
         LoadError::Structure(StructureError::Malformed(_)) => "malformed",
+        LoadError::Structure(StructureError::Uncountable(_)) => "uncountable",
         LoadError::TooLarge { .. } => "component_bytes",
         LoadError::SettingsShape(_) => "settings_bytes",
         LoadError::Contract(nameplate_policy::ContractError::ForbiddenImport { .. }) => "import",

@@ -5,16 +5,20 @@
 //! the keys are not the operator's.
 
 mod claims;
+mod followed;
 mod header;
 mod payload;
 mod reviews;
+
+pub(crate) use followed::{Followed, expected as expected_of_withdrawn};
 
 use crate::attack::Expected;
 use crate::cluster::{Keys, KnownTokens, Said, Signer};
 use crate::cluster::{NODE, NODE_UID, OWN_AUDIENCE, POD_UID};
 use crate::error::TortureError;
 use nameplate_evidence::{
-    Binding, Cluster, KeySet, LocalProof, Lookup, Proof, ReviewProof, TokenReview, TrustedKeys,
+    Binding, Cluster, ClusterApi, KeySet, KeySource, LocalProof, Lookup, Proof, ReviewProof,
+    TokenReview, TrustedKeys,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -36,6 +40,8 @@ pub(crate) struct TokenGround {
     /// What the operator believes of it, but for the keys.
     pub(crate) cluster: Cluster,
     keys: Keys,
+    /// What the operator follows the cluster's keys by, where they are followed.
+    source: Option<Arc<dyn KeySource>>,
     api: Arc<KnownTokens>,
     namespace: String,
     account: String,
@@ -80,6 +86,7 @@ impl TokenGround {
             },
             namespace: namespace.to_owned(),
             account: account.to_owned(),
+            source: source(&cluster.proof),
             keys,
             api,
             now,
@@ -222,12 +229,43 @@ impl TokenGround {
         allowed.any(|one| one.to_string() == written)
     }
 
-    /// `reason`, or where an API server judges tokens, its verdict.
+    /// `reason`, or where an API server judges whose key signed, its verdict. It
+    /// is not asked about what has not the shape of a token.
     fn refused_by(&self, reason: &'static str) -> Expected {
-        match self.local() {
-            Some(_) => Expected::by(reason),
-            None => Expected::by("token_not_authenticated"),
+        match (self.local(), reason) {
+            (None, "algorithm_mismatch" | "signature_invalid") => {
+                Expected::by("token_not_authenticated")
+            }
+            (Some(_) | None, _) => Expected::by(reason),
         }
+    }
+
+    /// This cluster, and one like it whose API server is `api`: that is asked
+    /// about its tokens, or about what they are bound to. None where a cluster
+    /// asks none.
+    pub(crate) fn beside(&self, name: &str, api: Arc<dyn ClusterApi>) -> Option<[Cluster; 2]> {
+        let mut other = Cluster {
+            name: name.to_owned(),
+            ..self.cluster.clone()
+        };
+        let mut asks = false;
+        if let Proof::Review(review) = &mut other.proof {
+            review.api = Arc::clone(&api);
+            asks = true;
+        }
+        if let Binding::LookedUp(lookup) = &mut other.binding {
+            lookup.api = api;
+            asks = true;
+        }
+        asks.then(|| [self.cluster.clone(), other])
+    }
+}
+
+/// What the keys are followed by, where they are followed.
+fn source(proof: &Proof) -> Option<Arc<dyn KeySource>> {
+    match &proof.local()?.keys {
+        TrustedKeys::Followed(source) => Some(Arc::clone(source)),
+        TrustedKeys::Fixed(_) => None,
     }
 }
 

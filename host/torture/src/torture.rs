@@ -6,6 +6,7 @@ use crate::component::assembled;
 use crate::components::{self, EndedBy, Made, REASON, burning};
 use crate::defaults;
 use crate::error::TortureError;
+use crate::hanging;
 use crate::neighbour::{Gauge, LEAST, Living, Neighbour};
 use crate::panics;
 use crate::swaps::{self, Change, SwapAttack};
@@ -95,6 +96,11 @@ enum Means {
     Twice(Evidence),
     /// A change of policy.
     Change(Change),
+    /// Good evidence; and then the key that signed it is withdrawn.
+    Withdrawn,
+    /// Evidence of a cluster whose API server never answers, in every place
+    /// that it is given.
+    Hanging,
 }
 
 /// An attack that could be tried.
@@ -346,6 +352,8 @@ impl Torture {
                 outcome
             }
             Means::AtOnce(evidence) => self.at_once(target, evidence)?,
+            Means::Withdrawn => self.withdrawn(target)?,
+            Means::Hanging => hanging::outcome(&self.sandbox, target)?,
             Means::Twice(evidence) => {
                 let _first = target.attest(fitting, evidence);
                 attested(fitting, evidence)
@@ -481,6 +489,25 @@ impl Torture {
         Ok(refusal.unwrap_or_else(|| Outcome::Identity("no token was refused".to_owned())))
     }
 
+    /// A token of a key that its cluster publishes no more.
+    fn withdrawn(&self, target: &Target) -> Result<Outcome, TortureError> {
+        let Some(followed) = target.ground.followed() else {
+            return Ok(Outcome::Outside("no keys are followed".to_owned()));
+        };
+        let attestor = target.attestor_of(&followed, target.fitting_naming(&self.sandbox)?);
+        let attested = |evidence: &Evidence| {
+            let outcome = target.outcome(evidence, target.attest(&attestor, evidence));
+            outcome.without(&evidence.secrets())
+        };
+        let before = attested(&target.twin()?);
+        if !matches!(before, Outcome::Identity(_)) {
+            let words = format!("what has to pass before does not: {before:?}");
+            return Ok(Outcome::Outside(words));
+        }
+        followed.withdraw();
+        Ok(attested(&target.twin()?))
+    }
+
     fn name_of(&self, attack: &Attack) -> String {
         let target = self.targets.get(attack.target);
         target.map_or_else(String::new, |target| target.subject.name.clone())
@@ -539,6 +566,15 @@ impl Torture {
                     });
                 }
                 attacks.extend(once(target, index)?);
+                attacks.extend(withdrawn(target, index));
+                attacks.extend(hanging::is_for(target).then(|| Attack {
+                    name: "a cluster whose API server does not answer".to_owned(),
+                    group: Group::Token,
+                    incident: None,
+                    target: index,
+                    means: Means::Hanging,
+                    expected: Expected::Twin,
+                }));
             }
             Ground::Chains(ground) => {
                 for attack in chains::attacks(ground)? {
@@ -697,6 +733,19 @@ fn once(target: &Target, index: usize) -> Result<Option<Attack>, TortureError> {
         means,
         expected,
     }))
+}
+
+/// Keys that are followed are those that the cluster publishes now.
+fn withdrawn(target: &Target, index: usize) -> Option<Attack> {
+    let followed = target.ground.followed()?;
+    Some(Attack {
+        name: "a token of a key that was withdrawn in a quiet spell".to_owned(),
+        group: Group::Token,
+        incident: None,
+        target: index,
+        means: Means::Withdrawn,
+        expected: tokens::expected_of_withdrawn(&followed),
+    })
 }
 
 #[cfg(test)]

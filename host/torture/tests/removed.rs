@@ -112,6 +112,18 @@ fn each_limit_stops_an_attack_that_nothing_else_stops() {
             "brings  variables together in  places",
         ),
         ("indirect_calls = 100_000", "calls through a table  times"),
+        (
+            "component_instances = 1_000",
+            "has  components that each instantiate the one before twice",
+        ),
+        (
+            "declarations = 10_000_000",
+            "declares a type of  parts in a few bytes",
+        ),
+        (
+            "segments = 100_000",
+            "has  empty data segments that cannot be merged",
+        ),
         ("settings_bytes = \"1 MiB\"", "is given settings of  bytes"),
         ("fuel = 100_000_000_000", "burns  of fuel to derive"),
         (
@@ -120,7 +132,6 @@ fn each_limit_stops_an_attack_that_nothing_else_stops() {
         ),
         ("deadline = \"60s\"", "computes for . s, with fuel enough"),
         ("memory_bytes = \"1 GiB\"", "grows its memory to  pages"),
-        ("table_elements = 10_000_000", "grows a table to  elements"),
         ("instances = 1_000", "makes  instances besides its own"),
         ("memories = 100", "has  memories besides its own"),
         ("tables = 100", "has  tables"),
@@ -133,6 +144,16 @@ fn each_limit_stops_an_attack_that_nothing_else_stops() {
         assert!(!report.holds(), "{limits}");
         assert!(report.rows.iter().all(|row| row.group == Group::Limit));
     }
+    // One limit for what is there at the start and for what comes later.
+    let limits = "table_elements = 10_000_000";
+    let report = attacked(&Written { limits, ..TOKENS }.text(), "limit");
+    assert_eq!(
+        at_large(&report),
+        names([
+            "grows a table to  elements",
+            "has a segment of  table elements"
+        ])
+    );
 }
 
 #[test]
@@ -331,6 +352,36 @@ fn what_a_token_is_bound_to_is_looked_at_in_every_mode() {
     }
 }
 
+/// Keys that are followed at a URL that nobody ever asks.
+#[test]
+fn keys_that_serve_while_they_are_fetched_let_a_withdrawn_one_in() {
+    let followed = |more: &str| {
+        let text = format!(
+            "trust_domain = \"example.org\"\n[attestors.k8s_psat]\n\
+             limits = {{ deadline = \"1s\" }}\n\
+             envelope = {{ leading = [\"{{cluster}}\"], reserved = [\"server\"] }}\n\
+             [attestors.k8s_psat.clusters.production]\n\
+             service_account_allow_list = [\"spire:spire-agent\"]\n\
+             verification = \"local\"\nissuer = \"https://issuer.example\"\n\
+             jwks_url = \"https://keys.invalid/jwks\"\njwks_ca_file = \"ca.pem\"\n{more}\n"
+        );
+        attacked(&text, "withdrawn")
+    };
+    let held = followed("");
+    assert_eq!((held.rows.len(), at_large(&held)), (1, names([])));
+    let stopped: Vec<_> = held.of(Verdict::Stopped).collect();
+    assert_eq!(
+        stopped.first().and_then(|row| row.stopped_by.as_deref()),
+        Some("signature_invalid")
+    );
+    let report = followed("jwks_serve_while_refreshing = true");
+    assert_eq!(
+        at_large(&report),
+        names(["a token of a key that was withdrawn in a quiet spell"])
+    );
+    assert!(report.holds() && !report.holds_strictly());
+}
+
 /// `k8s`, with and without a cluster that is asked about its nodes.
 #[test]
 fn what_the_cluster_is_not_asked_of_nodes_is_said() {
@@ -358,13 +409,31 @@ fn what_the_cluster_is_not_asked_of_nodes_is_said() {
         "a request from a node that was replaced since",
         "the request of another certificate",
     ];
-    let mut everything = names(requests);
+    // Of these nobody knows on which node the requester is.
+    let requesters = [
+        "a request by a pod that is on another node",
+        "a request by a pod that was replaced",
+        "a request by a pod of another account",
+        "a request by a pod that is gone",
+        "a request by a pod on no node",
+        "a request by a token that is bound to nothing",
+        "a request by a bootstrap token",
+        "a request by an administrator",
+        "a request by a user called after the node, of no node's group",
+    ];
+    let mut unread = names(requests);
+    unread.extend(names(requesters));
+    let mut everything = unread.clone();
     everything.extend(names(["a node that is gone", "a node without a UID"]));
     let asked = "kube_config_file = \"kubeconfig.yaml\"\n";
     for (keys, attacks) in [
         (asked.to_owned(), names([])),
-        (format!("{asked}verify_request = false\n"), names(requests)),
-        (String::new(), everything),
+        (
+            format!("{asked}allow_requester_without_node = true\n"),
+            names(requesters),
+        ),
+        (format!("{asked}verify_request = false\n"), unread),
+        ("verify_request = false\n".to_owned(), everything),
     ] {
         let report = nodes(&keys);
         assert_eq!(at_large(&report), attacks, "{keys}");
@@ -538,4 +607,39 @@ fn what_a_change_of_policy_need_not_pass_is_said() {
     }
     // Where there is neither, there is nothing to attack.
     assert!(attacked(&TOKENS.text(), "swap").rows.is_empty());
+}
+
+#[test]
+fn an_api_server_that_does_not_answer_takes_no_place_of_another_clusters() {
+    let attacked = |limits: &str, verification: &str| {
+        let cluster = |name: &str| {
+            format!(
+                "[attestors.k8s_psat.clusters.{name}]\n{verification}\n\
+                 kube_config_file = \"kubeconfig.yaml\"\n\
+                 service_account_allow_list = [\"spire:spire-agent\"]\n"
+            )
+        };
+        let text = format!(
+            "trust_domain = \"example.org\"\n[attestors.k8s_psat]\n{limits}\n{}{}",
+            cluster("production"),
+            cluster("staging")
+        );
+        attacked(&text, "does not answer")
+    };
+    let looked_up = "verification = \"local\"\nlookup = true\n\
+                     service_account_key_file = \"keys.pem\"\n\
+                     issuer = \"https://issuer.example\"";
+    let whole = "attest_limits = { cluster_share = 1.0 }";
+    for verification in ["verification = \"review\"", looked_up] {
+        for (limits, attacks) in [
+            ("", names([])),
+            ("attest_limits = { cluster_share = 0.5 }", names([])),
+            (whole, names(["a cluster whose API server does not answer"])),
+        ] {
+            let report = attacked(limits, verification);
+            assert_eq!(report.rows.len(), 2, "{limits}");
+            assert_eq!(at_large(&report), attacks, "{limits}");
+            assert_eq!(report.holds(), limits != whole, "{limits}");
+        }
+    }
 }

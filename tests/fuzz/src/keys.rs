@@ -10,11 +10,21 @@ pub(crate) fn jwks(bytes: &[u8]) {
     match KeySet::from_jwks(bytes) {
         Ok(keys) => {
             bounded(&keys);
+            let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
             let set: Value = serde_json::from_slice(bytes).unwrap();
             let listed = set["keys"].as_array().unwrap();
-            assert!(keys.len() <= listed.len());
+            assert_eq!(keys.len() + keys.ignored().len(), listed.len());
             for key in listed {
-                assert_eq!((key.get("d"), key.get("k")), (None, None));
+                for private in ["d", "k", "priv"] {
+                    let value = key.get(private).and_then(Value::as_str);
+                    assert_eq!(value.unwrap_or_default(), "");
+                }
+            }
+            for key in keys.ignored() {
+                assert!(
+                    key.to_string()
+                        .starts_with(&format!("key {}", key.position))
+                );
             }
         }
         Err(error) => fit_to_show(&error),
@@ -25,9 +35,9 @@ pub(crate) fn jwks(bytes: &[u8]) {
 pub(crate) fn pem(bytes: &[u8]) {
     let blocks = |label: &str| {
         let begin = format!("-----BEGIN {label}-----");
-        bytes
-            .windows(begin.len())
-            .filter(|window| *window == begin.as_bytes())
+        let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        text.split(|byte| *byte == b'\n')
+            .filter(|line| line.trim_ascii() == begin.as_bytes())
             .count()
     };
     match KeySet::from_pem(bytes) {

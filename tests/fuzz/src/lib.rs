@@ -19,6 +19,7 @@
     reason = "test code; clippy's own exemption covers `#[test]` functions only"
 )]
 
+mod bomb;
 mod certificates;
 mod component;
 mod configuration;
@@ -30,6 +31,7 @@ mod tokens;
 use std::error::Error;
 use std::path::PathBuf;
 
+pub use bomb::{composed, outcome};
 pub use certificates::{NONCE, certificate_verifier};
 pub use tokens::{CLUSTER, claims_of, token_verifier};
 
@@ -43,7 +45,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     target("evidence", tokens::evidence),
     target("claims", tokens::claims),
     target("jwks", keys::jwks),
@@ -59,6 +61,7 @@ pub const TARGETS: [Target; 16] = [
     target("words", names::words),
     target("admit", names::admit),
     target("component", component::component),
+    target("bomb", bomb::bomb),
     target("decision_log", decision_log::decision_log),
 ];
 

@@ -53,7 +53,7 @@ fn seeds_and_changes(target: Target) {
         .collect();
     files.sort();
     assert!(!files.is_empty());
-    let slow = matches!(target.name, "component" | "decision_log");
+    let slow = matches!(target.name, "component" | "bomb" | "decision_log");
     let changes = CHANGES / if slow { 15 } else { 1 };
     let mut dice = Dice(1);
     for file in &files {
@@ -110,6 +110,7 @@ fn bless() {
     certificates(&write);
     decisions(&write);
     texts(&write);
+    bombs(&write);
 }
 
 fn tokens(write: &dyn Fn(&str, &[u8])) {
@@ -236,6 +237,7 @@ fn decisions(write: &dyn Fn(&str, &[u8])) {
             time: at(NOW + number),
             decision,
             naming: None,
+            unproven: None,
         };
         log.record(entry).unwrap();
     }
@@ -251,6 +253,35 @@ fn decisions(write: &dyn Fn(&str, &[u8])) {
         "decision_log/three.jsonl",
         &fs::read(segment.unwrap()).unwrap(),
     );
+}
+
+/// Choices of which each composes a bomb of one kind (`src/bomb.rs`).
+fn bombs(write: &dyn Fn(&str, &[u8])) {
+    for (name, choices) in [
+        ("doubled_components", &[0, 5, 1, 39, 1][..]),
+        ("closures", &[0, 7, 39]),
+        ("doubled_values", &[0, 9, 24]),
+        ("wide_types", &[0, 10, 9, 0, 0]),
+        ("instance_types", &[0, 11, 23, 11, 1, 21]),
+        ("nested_types", &[0, 12, 9]),
+        ("doubled_instances", &[0, 13, 0, 23]),
+        ("module_types", &[0, 17, 8, 9, 8]),
+        ("arguments", &[0, 18, 9, 0]),
+        ("custom_sections", &[0, 19, 0, 10]),
+        (
+            "lifted",
+            &[
+                3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 14, 1, 9, 15, 9, 0, 16, 9, 0, 0,
+            ],
+        ),
+    ] {
+        write(&format!("bomb/{name}"), choices);
+    }
+    // One for each kind of core module.
+    for kind in 1..10 {
+        let choices = [0, 0, 0, kind, 9, 8, 0, 2, 1, 0, 0, 0, 1, 0, 0, 0];
+        write(&format!("bomb/module_{kind}"), &choices);
+    }
 }
 
 /// Seeds that are written by hand.

@@ -62,6 +62,7 @@ pub fn generated() -> Vec<Guest> {
     guests.extend(proposals());
     guests.extend(shapes());
     guests.extend(bombs());
+    guests.extend(amplified());
     guests.extend(heavy());
     guests.extend(paths());
     guests.extend(selectors());
@@ -323,6 +324,93 @@ fn bombs() -> Vec<Guest> {
                     .map(|n| format!("local.get {n} "))
                     .collect::<String>(),
                 p = "i64 ".repeat(1000)
+            ),
+        ),
+    ]
+}
+
+/// Few bytes that come to much when the component is instantiated, or when
+/// somebody follows what they say.
+fn amplified() -> Vec<Guest> {
+    /// Items of which each is made of two of the one before.
+    fn chain(count: usize, first: &str, next: impl Fn(usize, usize) -> String) -> String {
+        let rest: String = (1..count).map(|number| next(number, number - 1)).collect();
+        format!("(core module $unused) {first} {rest}")
+    }
+    let component = |made: usize| {
+        chain(made, "(component $c0)", |number, before| {
+            let instance = format!("(instance (instantiate $c{before}))");
+            format!("(component $c{number} {instance} {instance})")
+        })
+    };
+    let instantiated = |made: usize| {
+        let last = made - 1;
+        component(made) + &format!("(instance (instantiate $c{last}))")
+    };
+    // A type in a type in a type: a recursion for whoever reads it.
+    let mut types = b"\0asm\x0d\0\x01\0\x07".to_vec();
+    types.extend([0xe3, 0xa7, 0x12, 1]);
+    types.extend([0x42, 1, 1].repeat(100_000));
+    types.extend([0x42, 0]);
+    let values = "i32 ".repeat(1_000);
+    vec![
+        text("doubles its instances 3 times", &instantiated(4)),
+        text("doubles its instances 24 times", &instantiated(25)),
+        text("doubles its instances 1000 times", &instantiated(1_000)),
+        text(
+            "doubles a bag of instances 24 times",
+            &chain(25, "(instance $i0)", |number, before| {
+                format!(
+                    "(instance $i{number} (export \"l\" (instance $i{before})) (export \"r\" (instance $i{before})))"
+                )
+            }),
+        ),
+        text(
+            "closes over two components 40 times",
+            &chain(41, "(component $c0)", |number, before| {
+                let alias = format!("(alias outer 1 {before} (component))");
+                format!("(component $c{number} {alias} {alias})")
+            }),
+        ),
+        text(
+            "passes a component on",
+            "(core module $unused) (component $a) (component $b (import \"c\" (component $c)) (instance (instantiate $c)))
+             (instance (instantiate $b (with \"c\" (component $a))))",
+        ),
+        Guest::new("nests 100000 types", types),
+        text(
+            "has 80000 empty data segments",
+            &"(data (i32.const 0) \"\")".repeat(80_000),
+        ),
+        text(
+            "has 2000 data segments that it names",
+            &format!(
+                "{} (func (memory.init 0 (i32.const 0) (i32.const 0) (i32.const 0)))",
+                "(data (i32.const 0) \"\")".repeat(2_000)
+            ),
+        ),
+        text(
+            "sets 100000 elements of a table",
+            &format!(
+                "(func $f) (table 100000 funcref) (elem (i32.const 0) func {})",
+                "$f ".repeat(100_000)
+            ),
+        ),
+        text(
+            "sets the last of a million elements of a table",
+            "(func $f) (table 1000000 funcref) (elem (i32.const 999999) func $f)",
+        ),
+        text(
+            "has 20000 globals",
+            &"(global (mut i32) (i32.const 0))".repeat(20_000),
+        ),
+        text(
+            "passes 1000 values through 1000 calls",
+            &format!(
+                "(func $w (param {values}) (result {values}) unreachable) (func {} {} {})",
+                "(i32.const 0)".repeat(1_000),
+                "(call $w)".repeat(1_000),
+                "(drop)".repeat(1_000)
             ),
         ),
     ]

@@ -44,7 +44,19 @@ pub enum SvidEndpointError {
     /// `?` or `#`.
     #[error("workload endpoint unix socket URI must not include query values or a fragment")]
     Query,
+    /// Longer than the system takes a path to a socket.
+    #[error(
+        "workload endpoint unix socket path has {bytes} bytes, and {MAX_SOCKET_BYTES} are the most \
+         that a socket's can have"
+    )]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
 }
+
+/// Most bytes of the path of a Unix socket: `sun_path` less its end (unix(7)).
+pub const MAX_SOCKET_BYTES: usize = 107;
 
 /// Whoever asks a Workload API for the SVID of this process.
 pub trait SvidSource: fmt::Debug + Send + Sync {
@@ -84,30 +96,35 @@ impl FromStr for SvidEndpoint {
     /// `unix:///path` and `unix:/path`, as SPIRE takes them (SPIFFE Workload
     /// Endpoint §4), or the path alone.
     fn from_str(address: &str) -> Result<Self, SvidEndpointError> {
-        if address.starts_with("tcp:") {
-            return Err(SvidEndpointError::Tcp);
+        let path = path_of(address)?;
+        if path.len() > MAX_SOCKET_BYTES {
+            return Err(SvidEndpointError::TooLong { bytes: path.len() });
         }
-        let Some(rest) = address.strip_prefix("unix:") else {
-            return if address.starts_with('/') {
-                Ok(Self {
-                    path: address.into(),
-                })
-            } else {
-                Err(SvidEndpointError::Scheme)
-            };
-        };
-        if rest.contains(['?', '#']) {
-            return Err(SvidEndpointError::Query);
-        }
-        let path = match rest.strip_prefix("//") {
-            None if rest.starts_with('/') => rest,
-            None if rest.is_empty() => return Err(SvidEndpointError::NoPath),
-            None => return Err(SvidEndpointError::Opaque),
-            Some("") => return Err(SvidEndpointError::NoPath),
-            Some(path) if path.starts_with('/') => path,
-            Some(_) => return Err(SvidEndpointError::Host),
-        };
         Ok(Self { path: path.into() })
+    }
+}
+
+fn path_of(address: &str) -> Result<&str, SvidEndpointError> {
+    if address.starts_with("tcp:") {
+        return Err(SvidEndpointError::Tcp);
+    }
+    let Some(rest) = address.strip_prefix("unix:") else {
+        return if address.starts_with('/') {
+            Ok(address)
+        } else {
+            Err(SvidEndpointError::Scheme)
+        };
+    };
+    if rest.contains(['?', '#']) {
+        return Err(SvidEndpointError::Query);
+    }
+    match rest.strip_prefix("//") {
+        None if rest.starts_with('/') => Ok(rest),
+        None if rest.is_empty() => Err(SvidEndpointError::NoPath),
+        None => Err(SvidEndpointError::Opaque),
+        Some("") => Err(SvidEndpointError::NoPath),
+        Some(path) if path.starts_with('/') => Ok(path),
+        Some(_) => Err(SvidEndpointError::Host),
     }
 }
 
@@ -121,6 +138,17 @@ mod tests {
             let endpoint: SvidEndpoint = address.parse().unwrap();
             assert_eq!(endpoint.path(), Path::new("/run/a.sock"), "{address}");
         }
+        let longest = format!("/{}", "s".repeat(MAX_SOCKET_BYTES - 1));
+        let endpoint: SvidEndpoint = format!("unix://{longest}").parse().unwrap();
+        assert_eq!(endpoint.path(), Path::new(&longest));
+        let error = format!("unix:{longest}s")
+            .parse::<SvidEndpoint>()
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "workload endpoint unix socket path has 108 bytes, and 107 are the most that a \
+             socket's can have"
+        );
         for (address, why) in [
             ("", SvidEndpointError::Scheme),
             ("run/a.sock", SvidEndpointError::Scheme),

@@ -193,7 +193,7 @@ mod tests {
             );
         }
         fs::write(&path, "x".repeat(MAX_TOKEN_FILE_BYTES + 1)).unwrap();
-        assert!(error().ends_with("larger than 16384 bytes"), "{}", error());
+        assert!(error().ends_with("larger than 16,384 bytes"), "{}", error());
         fs::write(&path, "x".repeat(MAX_TOKEN_FILE_BYTES)).unwrap();
         assert!(agent.payload().is_ok());
     }

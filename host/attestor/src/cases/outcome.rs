@@ -1,6 +1,7 @@
 //! What comes of a case, and how it falls short of what the case states.
 
 use crate::identity::AgentIdentity;
+use nameplate_words::grouped;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -135,7 +136,12 @@ impl fmt::Display for CaseFailure {
                 found,
             } => write!(f, "`{name}` gives {found}, and states nothing"),
             Shortfall::Fuel { most, used } => {
-                write!(f, "`{name}` uses {used} fuel, at most {most} stated")
+                write!(
+                    f,
+                    "`{name}` uses {} fuel, at most {} stated",
+                    grouped(*used),
+                    grouped(*most)
+                )
             }
         }
     }

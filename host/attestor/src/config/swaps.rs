@@ -4,6 +4,7 @@ use super::NamingConfig;
 use crate::fact::FactPointer;
 use crate::holders::{HoldersLimits, OnCollision};
 use crate::selector_pattern::SelectorPattern;
+use nameplate_files::DirectoryCheck;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -14,6 +15,8 @@ use std::time::Duration;
 pub struct SwapsConfig {
     /// The folder of this attestor below `state_directory`, where one is set.
     pub state: Option<PathBuf>,
+    /// Whether nobody else may write to it.
+    pub directory_check: DirectoryCheck,
     /// What a new naming has to pass before it serves.
     pub gate: Option<GateConfig>,
     /// When a new naming is taken back.

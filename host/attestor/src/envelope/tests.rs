@@ -89,9 +89,15 @@ fn a_path_is_made_of_spiffe_segments() {
         "path_empty: the path has no segments"
     );
     for (segment, rule) in [
-        ("", "a path segment is empty"),
-        (".", "a path segment is `.` or `..`"),
-        ("..", "a path segment is `.` or `..`"),
+        ("", "a path segment may not be empty"),
+        (
+            ".",
+            "a path segment may not be `.` or `..`, which stand for another path",
+        ),
+        (
+            "..",
+            "a path segment may not be `.` or `..`, which stand for another path",
+        ),
         (
             "a/b",
             "a path segment is made of letters, digits, `.`, `-` and `_`",

@@ -204,7 +204,7 @@ fn a_release_is_void_after_a_week() {
 #[test]
 fn a_release_that_cannot_be_taken_is_the_trouble_of_its_one_claim() {
     let folder = tempfile::tempdir().unwrap();
-    let mut writer = Writer::open(folder.path(), LIMITS).unwrap();
+    let mut writer = Writer::open(folder.path(), LIMITS, DirectoryCheck::On).unwrap();
     for name in ["a", "b"] {
         release(folder.path(), &id(name), 10).unwrap();
     }
@@ -379,14 +379,14 @@ fn after_a_kill(folder: &TempDir, name: &str) -> Option<Holder> {
 fn what_was_seen_is_on_disk_within_a_minute() {
     let folder = tempfile::tempdir().unwrap();
     drop(Holders::open(folder.path(), LIMITS).unwrap());
-    let mut writer = Writer::open(folder.path(), LIMITS).unwrap();
+    let mut writer = Writer::open(folder.path(), LIMITS, DirectoryCheck::On).unwrap();
     let seen = |writer: &mut Writer, at: u64| {
         writer.write(&[], &[(id("a").to_string(), at)]).unwrap();
         after_a_kill(&folder, "a").unwrap().seen
     };
     writer.write(&[claimed("a", 1, 10)], &[]).unwrap();
     drop(writer);
-    let mut writer = Writer::open(folder.path(), LIMITS).unwrap();
+    let mut writer = Writer::open(folder.path(), LIMITS, DirectoryCheck::On).unwrap();
     // The first one after opening: nobody knows how old what is there was.
     assert_eq!(seen(&mut writer, 1_000), 1_000);
     assert_eq!(seen(&mut writer, 1_059), 1_000);
@@ -523,4 +523,30 @@ fn claim_for_ever(folder: &Path) -> ! {
         }
     });
     panic!("the threads never end")
+}
+
+/// Who holds which ID is nobody else's to write, and no link leads elsewhere.
+#[test]
+fn nobody_else_may_write_to_the_record() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |mode| {
+        let mode = Permissions::from_mode(mode);
+        fs::set_permissions(folder.path(), mode).unwrap();
+    };
+    drop(Holders::open(folder.path(), LIMITS).unwrap());
+    mode(0o770);
+    let error = Holders::open(folder.path(), LIMITS).unwrap_err();
+    let shown = folder.path().display();
+    let exposed = format!("others may write to `{shown}` (mode 0770): `chmod go-w {shown}`");
+    assert!(crate::error::chain(&error).ends_with(&exposed), "{error:?}");
+    drop(Holders::open_checked(folder.path(), LIMITS, DirectoryCheck::Off).unwrap());
+    mode(0o700);
+    let (file, elsewhere) = (folder.path().join(FILE), folder.path().join("elsewhere"));
+    fs::rename(&file, &elsewhere).unwrap();
+    symlink("elsewhere", &file).unwrap();
+    let error = Holders::open(folder.path(), LIMITS).unwrap_err();
+    let link = "a link is there, and none is followed";
+    assert!(crate::error::chain(&error).ends_with(link), "{error:?}");
+    drop(Holders::open_checked(folder.path(), LIMITS, DirectoryCheck::Off).unwrap());
 }

@@ -23,7 +23,11 @@ pub(super) fn collisions(
     let holders = match holders {
         Some(holders) => Arc::clone(holders),
         None => {
-            let opened = Arc::new(Holders::open(directory.path(), config.limits)?);
+            let opened = Arc::new(Holders::open_checked(
+                directory.path(),
+                config.limits,
+                swaps.directory_check,
+            )?);
             Arc::clone(holders.insert(opened))
         }
     };

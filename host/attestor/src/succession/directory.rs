@@ -4,7 +4,9 @@
 //! all, whatever moment the process or the machine ends. What is read back is
 //! bounded.
 
-use nameplate_files::{Directory, Failure, FileError, ReplaceError};
+use nameplate_files::{
+    Directory, DirectoryCheck, DirectoryError, Failure, FileError, ReplaceError,
+};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -32,6 +34,9 @@ pub enum StateError {
         #[source]
         source: io::Error,
     },
+    /// Others may write there.
+    #[error("nothing is kept where others may write, unless `check_directories = false` says so")]
+    Exposed(#[source] DirectoryError),
     /// Another process writes there.
     #[error("`{path}` is in use by another process")]
     InUse {
@@ -65,21 +70,22 @@ pub enum StateError {
 }
 
 impl StateDirectory {
-    /// Makes the folder at `path` if there is none, and locks it.
-    pub(crate) fn open(path: &Path) -> Result<Self, StateError> {
+    /// Makes the folder at `path` if there is none, sees to it by `check` that
+    /// it and the state directory are this process's own, and locks it.
+    pub(crate) fn open(path: &Path, check: DirectoryCheck) -> Result<Self, StateError> {
         make(path)?;
+        check
+            .of(path)
+            .and_then(|()| check.of_parent(path))
+            .map_err(StateError::Exposed)?;
         let shown = || path.display().to_string();
         let unmade = |source| StateError::Make {
             path: shown(),
             source,
         };
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path.join(LOCK))
-            .map_err(unmade)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        let lock = check.open(&options, &path.join(LOCK)).map_err(unmade)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self {
                 path: path.to_owned(),
@@ -151,7 +157,7 @@ pub(super) fn in_use(path: &Path) -> bool {
 
 /// What the file `name` of `folder` holds; `None` where there is no such file.
 pub(super) fn read(folder: &Path, name: &Path, limit: usize) -> Result<Option<Vec<u8>>, FileError> {
-    let read = nameplate_files::read(&folder.join(name), limit);
+    let read = nameplate_files::read_confined(&folder.join(name), limit);
     match read {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if is_absent(&error) => Ok(None),
@@ -173,34 +179,72 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state/k8s_sat");
         assert!(!in_use(&path));
-        let first = StateDirectory::open(&path).unwrap();
+        let first = StateDirectory::open(&path, DirectoryCheck::On).unwrap();
         assert!(in_use(&path));
-        let refused = StateDirectory::open(&path).unwrap_err();
+        let refused = StateDirectory::open(&path, DirectoryCheck::On).unwrap_err();
         assert_eq!(
             refused.to_string(),
             format!("`{}` is in use by another process", path.display())
         );
         drop(first);
         assert!(!in_use(&path));
-        StateDirectory::open(&path).unwrap();
+        StateDirectory::open(&path, DirectoryCheck::On).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_kept_where_others_may_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let own = state.join("k8s_sat");
+        fs::create_dir_all(&own).unwrap();
+        let chmod = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        // The state directory as well as the attestor's folder of it.
+        for exposed in [&state, &own] {
+            chmod(&state, 0o755);
+            chmod(&own, 0o755);
+            StateDirectory::open(&own, DirectoryCheck::On).unwrap();
+            chmod(exposed, 0o2775);
+            let error = StateDirectory::open(&own, DirectoryCheck::On).unwrap_err();
+            let shown = exposed.display();
+            assert_eq!(
+                crate::error::chain(&error),
+                format!(
+                    "nothing is kept where others may write, unless `check_directories = false` \
+                     says so: others may write to `{shown}` (mode 2775): `chmod go-w {shown}`"
+                )
+            );
+            StateDirectory::open(&own, DirectoryCheck::Off).unwrap();
+        }
+        chmod(&own, 0o755);
+        fs::rename(own.join(LOCK), state.join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("../elsewhere", own.join(LOCK)).unwrap();
+        let error = StateDirectory::open(&own, DirectoryCheck::On).unwrap_err();
+        assert_eq!(
+            crate::error::chain(&error),
+            format!(
+                "cannot make `{}`: a link is there, and none is followed",
+                own.display()
+            )
+        );
     }
 
     #[test]
     fn a_file_is_replaced_as_a_whole_and_for_the_owner_only() {
         let folder = tempfile::tempdir().unwrap();
-        let directory = StateDirectory::open(folder.path()).unwrap();
+        let path = folder.path().join("state");
+        let directory = StateDirectory::open(&path, DirectoryCheck::On).unwrap();
         let name = Path::new("inner/file");
         assert!(directory.read(name, 10).unwrap().is_none());
         directory.write(name, b"one").unwrap();
         // What a killed process leaves behind is in nobody's way.
-        fs::write(folder.path().join("inner/.file.next"), "torn").unwrap();
+        fs::write(path.join("inner/.file.next"), "torn").unwrap();
         directory.write(name, b"two").unwrap();
         assert_eq!(directory.read(name, 10).unwrap().unwrap(), b"two");
         assert!(directory.read(name, 2).is_err());
         assert_eq!(directory.names("inner").unwrap(), ["file"]);
-        let mode = fs::metadata(folder.path().join(name))
-            .unwrap()
-            .permissions();
+        let mode = fs::metadata(path.join(name)).unwrap().permissions();
         assert_eq!(mode.mode() & 0o777, 0o600);
         directory.remove(name).unwrap();
         assert!(directory.names("inner").unwrap().is_empty());

@@ -55,7 +55,10 @@ impl Prepared {
     ) -> Result<Self, Problems> {
         let swaps = &attestor.swaps;
         let directory = match &swaps.state {
-            Some(path) => Some(StateDirectory::open(path).map_err(|e| of_state(config, &e))?),
+            Some(path) => Some(
+                StateDirectory::open(path, swaps.directory_check)
+                    .map_err(|e| of_state(config, &e))?,
+            ),
             None => None,
         };
         let kept = match &directory {

@@ -6,13 +6,17 @@
 
 use super::directory::{self, StateDirectory, StateError};
 use super::kept::{Tenure, Why};
+use super::seconds;
 use crate::config::Counted;
+use crate::error::chain;
 use crate::holders::HoldersStatus;
 use crate::probation::FaultRate;
 use crate::shadow::ShadowStatus;
+use nameplate_evidence::ApiStatus;
 use nameplate_files::Directory;
 use nameplate_policy::Digest;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 const FILE: &str = "status.json";
@@ -42,8 +46,22 @@ pub struct Status {
     pub shadow: Option<ShadowStatus>,
     /// Who holds which ID, in numbers.
     pub holders: Option<HoldersStatus>,
+    /// API servers that are left alone, because they do not answer.
+    #[serde(default)]
+    pub suspended: Vec<SuspendedServer>,
     /// What the operator should look at.
     pub warnings: Vec<String>,
+}
+
+/// An API server that is left alone for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuspendedServer {
+    /// The cluster that it is asked for; an empty name where it has none.
+    pub cluster: String,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+    /// Why: what the last call came to.
+    pub error: String,
 }
 
 /// A naming that serves or served.
@@ -134,6 +152,21 @@ impl Serving {
                 })
                 .collect(),
         }
+    }
+}
+
+impl SuspendedServer {
+    /// Those of `servers`, which are by cluster, that are suspended.
+    pub(super) fn of(servers: BTreeMap<String, ApiStatus>) -> Vec<Self> {
+        let suspended = |(cluster, status): (String, ApiStatus)| {
+            let suspension = status.suspended?;
+            Some(Self {
+                cluster,
+                since: seconds(suspension.since),
+                error: chain(suspension.last_error.as_ref()),
+            })
+        };
+        servers.into_iter().filter_map(suspended).collect()
     }
 }
 

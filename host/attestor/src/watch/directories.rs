@@ -51,7 +51,7 @@ impl Directories {
         let Ok(events) = &mut self.events else {
             return;
         };
-        let wanted: BTreeSet<PathBuf> = files.iter().map(|file| directory_of(file)).collect();
+        let wanted: BTreeSet<PathBuf> = files.iter().flat_map(|file| along(file)).collect();
         for directory in self.watched.difference(&wanted) {
             // Fails when the directory is gone, and its watch with it.
             events.unwatch(directory).ok();
@@ -71,6 +71,50 @@ impl Directories {
         reason.map_or(WatchMode::Events, |reason| WatchMode::Polling {
             reason: reason.clone(),
         })
+    }
+}
+
+/// Most links that are followed, as many as Linux does.
+const MAX_LINKS: usize = 40;
+
+/// The directories in which `file` can become another: its own, that of each
+/// link on the way to it, and the one that all links lead to. Who exchanges a
+/// link changes the directory that the link is in.
+fn along(file: &Path) -> BTreeSet<PathBuf> {
+    let mut directories = BTreeSet::new();
+    let mut path = file.to_owned();
+    for _ in 0..MAX_LINKS {
+        directories.insert(directory_of(&path));
+        let Some(further) = one_link_further(&path) else {
+            break;
+        };
+        directories.insert(directory_of(&further.link));
+        path = further.path;
+    }
+    directories
+}
+
+struct Further {
+    /// The first link on a path.
+    link: PathBuf,
+    /// The path with what the link leads to in its place.
+    path: PathBuf,
+}
+
+fn one_link_further(path: &Path) -> Option<Further> {
+    let mut parts = path.components();
+    let mut link = PathBuf::new();
+    loop {
+        link.push(parts.next()?);
+        if let Ok(target) = std::fs::read_link(&link) {
+            let rest = parts.as_path();
+            let mut path = link.parent().unwrap_or(Path::new("")).join(target);
+            // Joining nothing would add a slash.
+            if rest != Path::new("") {
+                path.push(rest);
+            }
+            return Some(Further { link, path });
+        }
     }
 }
 
@@ -106,6 +150,37 @@ fn may_be_a_change(kind: EventKind) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_link_on_the_way_is_watched_and_where_it_leads() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let at = |name: &str| root.join(name);
+        for folder in ["etc", "store", "store/one", "store/one/certs"] {
+            std::fs::create_dir(at(folder)).unwrap();
+        }
+        let link = |target: &str, name: &str| std::os::unix::fs::symlink(target, at(name)).unwrap();
+        std::fs::write(at("store/one/certs/ca.pem"), "").unwrap();
+        link("store/one", "static");
+        link("../static/certs/ca.pem", "etc/ca.pem");
+        let watched = |name: &str| {
+            let found = along(&at(name)).into_iter();
+            let real: BTreeSet<_> = found.map(|path| path.canonicalize().unwrap()).collect();
+            let names = real
+                .iter()
+                .map(|path| path.strip_prefix(&root).unwrap().to_owned());
+            names
+                .map(|path| path.display().to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(watched("etc/ca.pem"), ["", "etc", "store/one/certs"]);
+        assert_eq!(watched("store/one/certs/ca.pem"), ["store/one/certs"]);
+        // One that leads nowhere yet is awaited there.
+        link("../store/two/ca.pem", "etc/next.pem");
+        assert_eq!(watched("etc/next.pem"), ["etc", "store"]);
+        link("loop", "etc/loop");
+        assert_eq!(watched("etc/loop"), ["etc"]);
+    }
 
     #[test]
     fn a_missing_directory_is_awaited_where_it_will_appear() {

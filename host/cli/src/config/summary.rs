@@ -46,6 +46,8 @@ struct NodeSummary<'a> {
     looked_up: bool,
     /// The signer of the CertificateSigningRequests that are looked at.
     signer: Option<&'a str>,
+    /// Whether those count whose requester is on no known node.
+    allow_requester_without_node: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -133,13 +135,18 @@ impl<'a> CertificateSummary<'a> {
             max_intermediates: verifier.limits.max_intermediates,
             max_rsa_key_size: verifier.limits.max_rsa_bits,
             verify_client_ip: verifier.verify_client_ip,
-            nodes: verifier.node.as_ref().map(|rule| NodeSummary {
-                cluster: verifier.cluster.as_deref(),
-                looked_up: rule.lookup.is_some(),
-                signer: rule
+            nodes: verifier.node.as_ref().map(|rule| {
+                let request = rule
                     .lookup
                     .as_ref()
-                    .and_then(|lookup| lookup.signer.as_deref()),
+                    .and_then(|lookup| lookup.request.as_ref());
+                NodeSummary {
+                    cluster: verifier.cluster.as_deref(),
+                    looked_up: rule.lookup.is_some(),
+                    signer: request.map(|request| request.signer.as_str()),
+                    allow_requester_without_node: request
+                        .is_some_and(|request| request.allow_requester_without_node),
+                }
             }),
         }
     }
@@ -181,7 +188,15 @@ impl NodeSummary<'_> {
                     out,
                     "requests",
                     format_args!("looked at, to {}", printable(signer)),
-                )
+                )?;
+                match self.allow_requester_without_node {
+                    true => row(
+                        out,
+                        "requesters",
+                        format_args!("{NOTE}also those that are on no known node{NOTE:#}"),
+                    ),
+                    false => row(out, "requesters", "on the certificate's node"),
+                }
             }
             (true, None) => {
                 row(out, "nodes", "read from the API server")?;

@@ -7,14 +7,13 @@
 use crate::attest::{Proof, chosen, warn};
 use crate::failure::Failure;
 use crate::input;
+use crate::patience::Asking;
 use crate::report::{BAD, Exit, GOOD, HEADING, NOTE, Output, printable, row};
 use anyhow::{Context as _, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nameplate_attestor::config::{Config, TrustConfig};
-use nameplate_attestor::{
-    Attempt, AttestError, Attestor, Attestors, Failure as Part, Presented, Step,
-};
+use nameplate_attestor::{AttestError, Attestor, Attestors, Failure as Part, Presented, Step};
 use nameplate_evidence::certificates::{self, CertificateSight, Trust};
 use nameplate_evidence::subject::DistinguishedName;
 use nameplate_evidence::{EvidenceError, RawEvidence};
@@ -59,6 +58,16 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", requires = "config")]
     request: Option<String>,
 
+    /// Longest wait for API servers and published keys; `0` asks nobody
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = input::duration,
+        default_value = "30s",
+        requires = "config"
+    )]
+    timeout: Duration,
+
     /// The time to verify at, instead of now
     #[arg(long, value_name = "RFC3339", value_parser = input::time)]
     now: Option<SystemTime>,
@@ -97,7 +106,7 @@ struct Document {
 /// # Errors
 /// When there is nothing to look at, or no attestor to ask.
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
-    let bytes = input::read(&arguments.file, input::MAX_INPUT_BYTES)?;
+    let bytes = input::evidence(&arguments.file)?;
     let unreadable = |error| Failure::fault("evidence_unreadable", error);
     let (evidence, sent) = read(&bytes, arguments.request.as_deref()).map_err(unreadable)?;
     let (verdict, exit) = match &arguments.config {
@@ -106,7 +115,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
                 Attestors::open_unrecorded(config, Sandbox::new()?).map_err(Failure::Config)?;
             warn(&attestors);
             let (name, attestor) = chosen(&attestors, arguments.attestor.as_deref())?;
-            let (mut verdict, exit) = judged(arguments, &name, &attestor, sent)?;
+            let (mut verdict, exit) = judged(arguments, &name, &attestor, sent, output)?;
             if verdict.outcome == CHALLENGED {
                 verdict.not_made = not_made(config, &name)?;
             }
@@ -134,9 +143,9 @@ impl Sent {
     /// What `path` holds of what a peer sends; `-` is standard input.
     ///
     /// # Errors
-    /// A fault `evidence_unreadable`, or as [`input::read`].
+    /// A fault `evidence_unreadable`, or as [`input::evidence`].
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let bytes = input::read(path, input::MAX_INPUT_BYTES)?;
+        let bytes = input::evidence(path)?;
         let (_, sent) =
             read(&bytes, None).map_err(|error| Failure::fault("evidence_unreadable", error))?;
         Ok(sent)
@@ -234,7 +243,7 @@ fn not_made(config: &Path, name: &str) -> Result<Vec<String>, Failure> {
         }
         let lookup = verifier.node.as_ref().and_then(|rule| rule.lookup.as_ref());
         if let Some(lookup) = lookup {
-            if lookup.signer.is_some() {
+            if lookup.request.is_some() {
                 waiting.push("the CertificateSigningRequest, which the API server has".to_owned());
             }
             waiting.push("the node, which the API server knows".to_owned());
@@ -249,12 +258,15 @@ fn judged(
     name: &str,
     attestor: &Attestor,
     sent: Sent,
+    output: Output,
 ) -> Result<(Verdict, Exit), Failure> {
     let evidence = sent.evidence(name, attestor, arguments.cluster.as_deref())?;
-    let attempt = Attempt::at(arguments.now.unwrap_or_else(SystemTime::now));
+    let asking = Asking::begin(arguments.timeout, output);
+    let attempt = asking.attempt(arguments.now);
     let step = evidence
         .map_err(AttestError::Rejected)
         .and_then(|evidence| attestor.step(Presented::Evidence(&evidence), &attempt));
+    drop(asking);
     let verdict = |outcome| Verdict {
         outcome,
         spiffe_id: None,

@@ -129,6 +129,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         "diverged": replay.diverged,
         "redacted": replay.redacted,
         "not_asked": replay.not_asked,
+        "counted": replay.counted,
         "unreplayable": replay.unreplayable,
         "reasons": reasons,
         "broken": replay.broken,
@@ -302,6 +303,13 @@ fn write(out: &mut dyn Write, replay: &Replay, elapsed: Duration) -> io::Result<
         "no policy",
         format_args!("{} for which none was asked", grouped(replay.not_asked)),
     )?;
+    if replay.counted > 0 {
+        let counted = grouped(replay.counted);
+        writeln!(
+            out,
+            "  {NOTE}{counted} more are counted in the log, with nothing proven: none was asked{NOTE:#}"
+        )?;
+    }
     if replay.redacted > 0 {
         let redacted = grouped(replay.redacted);
         writeln!(

@@ -1,11 +1,14 @@
-//! `nameplate log show`: the decisions of a log, picked and printed.
+//! `nameplate log show`: the decisions of a log, picked and printed, and what is
+//! counted in it in place of a record each.
 
 use super::unreadable;
 use crate::failure::Failure;
 use crate::input;
-use crate::report::{BAD, Exit, FAINT, GOOD, NOTE, Output, printable};
+use crate::report::{BAD, Exit, FAINT, GOOD, NOTE, Output, grouped, printable};
 use anyhow::anyhow;
-use nameplate_attestor::decisions::{Outcome, ReadError, Reader, Recorded};
+use nameplate_attestor::decisions::{
+    Count, Event, Line, Outcome, Place, ReadError, Reader, Recorded,
+};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -15,7 +18,10 @@ use std::time::SystemTime;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 With `--output json` each decision is a line of its own, with its number, its
-time and how its subject was named.
+time and how its subject was named. Attestations that ended with nothing proven
+and are counted in the log, in place of a record each, are a line for each kind:
+`counted` in place of `decision`. `--since` and `--until` pick those that may
+have some from that time.
 
 Examples:
   nameplate log show /var/lib/nameplate/decisions --outcome denied --outcome fault
@@ -83,8 +89,73 @@ impl From<OutcomeName> for Outcome {
     }
 }
 
+/// What a line of the log tells of attestations.
+enum Told {
+    Decision(Box<Recorded>),
+    Count(Box<CountedIn>),
+}
+
+/// How many attestations ended alike, and the line that says so.
+struct CountedIn {
+    sequence: u64,
+    time: SystemTime,
+    place: Place,
+    count: Count,
+}
+
+/// What a line tells: one decision, any number of counts, or nothing of either.
+fn told(line: Line) -> Vec<Told> {
+    if let Event::Counted(counted) = line.event {
+        let (sequence, time, place) = (line.sequence, line.time, line.place);
+        let counts = counted.counts.into_iter().map(|count| CountedIn {
+            sequence,
+            time,
+            place: place.clone(),
+            count,
+        });
+        return counts.map(|count| Told::Count(Box::new(count))).collect();
+    }
+    let decision = line.into_decision();
+    decision
+        .map(|recorded| Told::Decision(Box::new(recorded)))
+        .into_iter()
+        .collect()
+}
+
+impl Told {
+    fn sequence(&self) -> u64 {
+        match self {
+            Self::Decision(recorded) => recorded.sequence,
+            Self::Count(counted) => counted.sequence,
+        }
+    }
+}
+
 impl Arguments {
-    fn picks(&self, recorded: &Recorded) -> bool {
+    fn picks(&self, told: &Told) -> bool {
+        match told {
+            Told::Decision(recorded) => self.picks_decision(recorded),
+            Told::Count(counted) => self.picks_count(counted),
+        }
+    }
+
+    fn picks_count(&self, counted: &CountedIn) -> bool {
+        let count = &counted.count;
+        let is = |wanted: &Option<String>, found: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
+        };
+        let ended = |outcome: OutcomeName| count.outcome == outcome.into();
+        self.record.is_none_or(|number| number == counted.sequence)
+            && self.since.is_none_or(|since| count.last >= since)
+            && self.until.is_none_or(|until| count.first < until)
+            && is(&self.attestor, Some(&count.attestor))
+            && is(&self.cluster, count.cluster.as_deref())
+            && is(&self.reason, Some(&count.reason))
+            && self.id.is_none()
+            && (self.outcome.is_empty() || self.outcome.iter().copied().any(ended))
+    }
+
+    fn picks_decision(&self, recorded: &Recorded) -> bool {
         let decision = &recorded.decision;
         let is = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
@@ -114,26 +185,27 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     let mut kept = std::collections::VecDeque::new();
     let mut broken = None;
     let mut found = false;
-    for recorded in Reader::open(&arguments.path)
-        .map_err(unreadable)?
-        .decisions()
-    {
-        match recorded {
-            Ok(recorded) => {
-                found |= arguments.record == Some(recorded.sequence);
-                if !arguments.picks(&recorded) {
-                    continue;
-                }
-                match arguments.last {
-                    Some(most) => {
-                        kept.push_back(recorded);
-                        if kept.len() > most {
-                            kept.pop_front();
-                        }
+    for line in Reader::open(&arguments.path).map_err(unreadable)? {
+        match line {
+            Ok(line) => {
+                for told in told(line) {
+                    found |= arguments.record == Some(told.sequence());
+                    if !arguments.picks(&told) {
+                        continue;
                     }
-                    None => show(&mut out, &recorded, output).map_err(Failure::Output)?,
+                    match arguments.last {
+                        Some(most) => {
+                            kept.push_back(told);
+                            if kept.len() > most {
+                                kept.pop_front();
+                            }
+                        }
+                        None => show(&mut out, &told, output).map_err(Failure::Output)?,
+                    }
                 }
             }
+            // A last line that is being written says nothing yet.
+            Err(error) if error.is_torn() => {}
             Err(error @ ReadError::Broken { .. }) => {
                 broken.get_or_insert(error);
             }
@@ -141,7 +213,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
         }
     }
     kept.iter()
-        .try_for_each(|recorded| show(&mut out, recorded, output))
+        .try_for_each(|told| show(&mut out, told, output))
         .and_then(|()| out.flush())
         .map_err(Failure::Output)?;
     match (broken, arguments.record) {
@@ -156,10 +228,50 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     }
 }
 
-fn show(out: &mut impl Write, recorded: &Recorded, output: Output) -> io::Result<()> {
-    match output {
-        Output::Json => writeln!(out, "{}", document(recorded)),
-        Output::Text => write(out, recorded),
+fn show(out: &mut impl Write, told: &Told, output: Output) -> io::Result<()> {
+    match (told, output) {
+        (Told::Decision(recorded), Output::Json) => writeln!(out, "{}", document(recorded)),
+        (Told::Decision(recorded), Output::Text) => write(out, recorded),
+        (Told::Count(counted), Output::Json) => writeln!(out, "{}", count_document(counted)),
+        (Told::Count(counted), Output::Text) => write_count(out, counted),
+    }
+}
+
+fn count_document(counted: &CountedIn) -> Value {
+    json!({
+        "sequence": counted.sequence,
+        "time": humantime::format_rfc3339_millis(counted.time).to_string(),
+        "segment": counted.place.segment.display().to_string(),
+        "line": counted.place.line,
+        "counted": counted.count,
+    })
+}
+
+fn write_count(out: &mut impl Write, counted: &CountedIn) -> io::Result<()> {
+    let (sequence, count) = (counted.sequence, &counted.count);
+    let time = humantime::format_rfc3339_millis(counted.time);
+    let attestor = printable(&count.attestor);
+    let colour = colour_of(count.outcome);
+    let (outcome, reason) = (count.outcome.as_str(), printable(&count.reason));
+    write!(
+        out,
+        "{FAINT}{sequence:>9}{FAINT:#} {time} {attestor} {colour}{outcome:<8}{colour:#} {reason}: "
+    )?;
+    let many = grouped(count.count);
+    match &count.cluster {
+        Some(cluster) => write!(out, "{many} more of `{}`", printable(cluster))?,
+        None => write!(out, "{many} more")?,
+    }
+    let first = humantime::format_rfc3339_millis(count.first);
+    let last = humantime::format_rfc3339_millis(count.last);
+    writeln!(out, " {FAINT}from {first} to {last}{FAINT:#}")
+}
+
+fn colour_of(outcome: Outcome) -> anstyle::Style {
+    match outcome {
+        Outcome::Identity => GOOD,
+        Outcome::Denied | Outcome::Rejected => NOTE,
+        Outcome::Fault => BAD,
     }
 }
 
@@ -177,11 +289,7 @@ fn document(recorded: &Recorded) -> Value {
 fn write(out: &mut impl Write, recorded: &Recorded) -> io::Result<()> {
     let decision = &recorded.decision;
     let time = humantime::format_rfc3339_millis(recorded.time);
-    let colour = match decision.outcome {
-        Outcome::Identity => GOOD,
-        Outcome::Denied | Outcome::Rejected => NOTE,
-        Outcome::Fault => BAD,
-    };
+    let colour = colour_of(decision.outcome);
     let (sequence, attestor) = (recorded.sequence, printable(&decision.attestor));
     let outcome = decision.outcome.as_str();
     write!(

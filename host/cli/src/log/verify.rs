@@ -1,4 +1,9 @@
-//! `nameplate log verify`: whether a log is what was written.
+//! `nameplate log verify`: whether a log is consistent in itself, and whether it
+//! is shown to be what was written.
+//!
+//! The chain has no key: whoever may write to a log can write all of it anew. So
+//! what the log says of itself is one thing, and what something vouches for that
+//! is out of their reach another.
 
 use super::{Meter, unreadable};
 use crate::failure::{Failure, plural};
@@ -18,12 +23,16 @@ use std::path::{Path, PathBuf};
 /// as the log does, and is read as a stream.
 const MAX_CHECKPOINT_BYTES: u64 = 4 << 10;
 
-/// Find out whether a log is what was written, and where it is not
+/// Find out whether a log is whole and what was written, and where it is not
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A changed byte, a line or a segment that is gone, and lines in another order
-show in the log itself. That nothing was cut off its end shows in checkpoints
-that were kept elsewhere.
+show in the log itself, unless all lines after them were written anew. That they
+were not, and that nothing was cut off its end, shows in checkpoints that were
+kept elsewhere (`--checkpoint`); in those that it holds itself, where they are
+signed (`--public-key`), up to the last of them. Without either the log is
+consistent in itself and not proven unchanged, which is said, in JSON by
+`proven`; the exit code is 0.
 
 Examples:
   nameplate log verify /var/lib/nameplate/decisions
@@ -63,14 +72,27 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure
     })
     .map_err(unreadable)?;
     let torn = kept.map_or(Ok(0), Kept::torn)?;
+    let asked = Asked {
+        kept: arguments.checkpoint.is_some(),
+        key: key.is_some(),
+    };
     output.answer(&document(&found, torn), |out| {
-        write(out, &arguments.path, &found, torn)
+        write(out, &arguments.path, &found, torn, asked)
     })?;
     Ok(if found.holds() {
         Exit::Done
     } else {
         Exit::Fault
     })
+}
+
+/// What the log was held against.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// Checkpoints that were kept elsewhere.
+    kept: bool,
+    /// A key that has to have signed all of them.
+    key: bool,
 }
 
 /// Checkpoints that were kept elsewhere, as they are read. It ends at the first
@@ -121,7 +143,10 @@ impl Kept {
             }
             self.line += 1;
             if line.len() as u64 > MAX_CHECKPOINT_BYTES {
-                return Err(self.malformed(anyhow!("longer than {MAX_CHECKPOINT_BYTES} bytes")));
+                return Err(self.malformed(anyhow!(
+                    "longer than {} bytes",
+                    nameplate_words::grouped(MAX_CHECKPOINT_BYTES)
+                )));
             }
             if line.last() == Some(&b'\n') {
                 line.pop();
@@ -194,10 +219,14 @@ fn document(found: &Verification, torn: u64) -> Value {
         .collect();
     json!({
         "ok": found.holds(),
+        "proven": found.is_proven(),
+        "proven_through": found.vouched_through.filter(|_| found.holds()),
+        "decisions_not_proven": if found.holds() { found.decisions_after } else { found.decisions },
         "log": found.log,
         "segments": found.segments,
         "lines": found.lines,
         "decisions": found.decisions,
+        "counted": found.counted,
         "first": found.first,
         "last": found.last.map(|(sequence, _)| sequence),
         "head": found.last.map(|(_, head)| head),
@@ -217,7 +246,13 @@ fn document(found: &Verification, torn: u64) -> Value {
     })
 }
 
-fn write(out: &mut dyn Write, path: &Path, found: &Verification, torn: u64) -> io::Result<()> {
+fn write(
+    out: &mut dyn Write,
+    path: &Path,
+    found: &Verification,
+    torn: u64,
+    asked: Asked,
+) -> io::Result<()> {
     let name = printable(&path.display().to_string());
     for fault in &found.faults {
         writeln!(out, "{BAD}{}{BAD:#}", printable(&chain(fault)))?;
@@ -227,7 +262,7 @@ fn write(out: &mut dyn Write, path: &Path, found: &Verification, torn: u64) -> i
         writeln!(out, "and {} more", grouped(more))?;
     }
     if found.holds() {
-        writeln!(out, "{GOOD}`{name}` is what was written{GOOD:#}")?;
+        verdict(out, &name, found, asked)?;
     } else {
         let count = found.fault_count;
         let faults = plural(usize::try_from(count).unwrap_or(usize::MAX), "fault");
@@ -239,6 +274,14 @@ fn write(out: &mut dyn Write, path: &Path, found: &Verification, torn: u64) -> i
         row(out, "log", printable(log))?;
     }
     row(out, "decisions", grouped(found.decisions))?;
+    if found.counted > 0 {
+        let counted = grouped(found.counted);
+        row(
+            out,
+            "counted",
+            format_args!("{counted} with nothing proven, in place of a record each"),
+        )?;
+    }
     let lines = grouped(found.lines);
     row(
         out,
@@ -257,6 +300,46 @@ fn write(out: &mut dyn Write, path: &Path, found: &Verification, torn: u64) -> i
     notes(found, torn)
         .into_iter()
         .try_for_each(|note| writeln!(out, "  {NOTE}{note}{NOTE:#}"))
+}
+
+/// What is shown of a log with no fault in it.
+fn verdict(out: &mut dyn Write, name: &str, found: &Verification, asked: Asked) -> io::Result<()> {
+    let Some(through) = found.vouched_through else {
+        writeln!(
+            out,
+            "{NOTE}`{name}` is consistent in itself, not proven unchanged{NOTE:#}"
+        )?;
+        let why = match (asked.kept, asked.key) {
+            (false, false) => {
+                "whoever may write to it can write all of it anew: give `--checkpoint`, \
+                 `--public-key` or both"
+            }
+            (true, _) => "no kept checkpoint is of a line that it has",
+            (false, true) => "it holds no checkpoint that could be signed",
+        };
+        return writeln!(out, "  {NOTE}{why}{NOTE:#}");
+    };
+    let after = found.decisions_after;
+    if after == 0 {
+        writeln!(out, "{GOOD}`{name}` is what was written{GOOD:#}")?;
+    } else {
+        let (through, are) = (grouped(through), if after == 1 { "is" } else { "are" });
+        let decisions = plural(usize::try_from(after).unwrap_or(usize::MAX), "decision");
+        let after = grouped(after);
+        writeln!(
+            out,
+            "{GOOD}`{name}` is what was written up to line {through}{GOOD:#}; {NOTE}{after} \
+             {decisions} after it {are} consistent and not proven unchanged{NOTE:#}"
+        )?;
+    }
+    if found.kept == 0 {
+        writeln!(
+            out,
+            "  {NOTE}whether its end was cut off shows in checkpoints that were kept elsewhere alone: \
+             give `--checkpoint`{NOTE:#}"
+        )?;
+    }
+    Ok(())
 }
 
 /// What is no fault, and is good to know.

@@ -387,6 +387,9 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
+        // What chose the compiler of these tests does not reach cargo.
+        let toolchain = include_str!("../../../../rust-toolchain.toml");
+        fs::write(dir.path().join("rust-toolchain.toml"), toolchain).unwrap();
         dir
     }
 

@@ -73,7 +73,7 @@ struct Document {
 /// # Errors
 /// Where there is nothing to explain, or the page cannot be written.
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
-    let subject = arguments.subject.find()?;
+    let subject = arguments.subject.find(output)?;
     let limits = arguments.limits.change(subject.bounds.limits);
     let refused = |error| Failure::load(format!("`{}`", arguments.policy), error);
     let (component, digest) = super::source(&arguments.policy)?

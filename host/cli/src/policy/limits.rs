@@ -68,7 +68,7 @@ type Size = (
     RangeInclusive<usize>,
 );
 
-const SIZES: [Size; 15] = [
+const SIZES: [Size; 18] = [
     (
         "component_bytes",
         |limits| &mut limits.component_bytes,
@@ -88,6 +88,17 @@ const SIZES: [Size; 15] = [
         |limits| &mut limits.indirect_calls,
         1..=100_000,
     ),
+    (
+        "component_instances",
+        |limits| &mut limits.component_instances,
+        1..=1_000,
+    ),
+    (
+        "declarations",
+        |limits| &mut limits.declarations,
+        1..=10_000_000,
+    ),
+    ("segments", |limits| &mut limits.segments, 1..=100_000),
     (
         "settings_bytes",
         |limits| &mut limits.settings_bytes,
@@ -147,7 +158,10 @@ fn parse(text: &str) -> Result<Change, String> {
     if let Some((name, field)) = FUELS.into_iter().find(|(known, _)| *known == name) {
         let fuel = number(value)?;
         if !(1..=MAX_FUEL).contains(&fuel) {
-            return Err(format!("`{name}` lies between 1 and {MAX_FUEL}"));
+            return Err(format!(
+                "`{name}` lies between 1 and {}",
+                nameplate_words::grouped(MAX_FUEL)
+            ));
         }
         return Ok(Change {
             name,
@@ -233,6 +247,9 @@ mod tests {
             locals: _,
             joins: _,
             indirect_calls: _,
+            component_instances: _,
+            declarations: _,
+            segments: _,
             settings_bytes: _,
             fuel: _,
             configure_fuel: _,
@@ -245,7 +262,7 @@ mod tests {
             stack_bytes: _,
             lifted_bytes: _,
         } = Limits::default();
-        assert_eq!(SIZES.len() + FUELS.len() + 1, 18);
+        assert_eq!(SIZES.len() + FUELS.len() + 1, 21);
         for (name, field, range) in SIZES {
             let changed = limits(&[&format!("{name}={}", range.end())]);
             let mut expected = Limits::default();

@@ -6,15 +6,16 @@ use crate::attest::{Challenge, Proof, challenge, chosen, warn};
 use crate::failure::Failure;
 use crate::input;
 use crate::inspect::evidence::Sent;
-use crate::report;
+use crate::patience::Asking;
+use crate::report::{self, Output};
 use anyhow::anyhow;
 use nameplate_attestor::study::Bounds;
-use nameplate_attestor::{Attempt, Attestors, CertificateFiles, Presented};
+use nameplate_attestor::{Attestors, CertificateFiles, Presented};
 use nameplate_decisions::{NamingRecord, Reader};
 use nameplate_policy::{Facts, Sandbox};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// One subject.
 #[derive(Debug, clap::Args)]
@@ -57,6 +58,16 @@ pub(super) struct OneSubject {
     #[arg(long, value_name = "NAME", requires = "key")]
     request: Option<String>,
 
+    /// Longest wait for API servers and published keys; `0` asks nobody
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = input::duration,
+        default_value = "30s",
+        requires = "evidence"
+    )]
+    timeout: Duration,
+
     /// The time to verify at, instead of now
     #[arg(long, value_name = "RFC3339", value_parser = input::time, requires = "evidence")]
     now: Option<SystemTime>,
@@ -79,7 +90,7 @@ impl OneSubject {
     ///
     /// # Errors
     /// Where there is none.
-    pub(super) fn find(&self) -> Result<Subject, Failure> {
+    pub(super) fn find(&self, output: Output) -> Result<Subject, Failure> {
         let unrecorded = |(facts, bounds)| Subject {
             facts,
             naming: None,
@@ -89,7 +100,9 @@ impl OneSubject {
             (Some(path), ..) => Ok(unrecorded((input::facts(path)?, Bounds::default()))),
             (None, Some(log), Some(record)) => recorded(log, record),
             (None, ..) => match (&self.evidence, &self.config) {
-                (Some(evidence), Some(config)) => Ok(unrecorded(self.proven(evidence, config)?)),
+                (Some(evidence), Some(config)) => {
+                    Ok(unrecorded(self.proven(evidence, config, output)?))
+                }
                 (_, _) => Err(Failure::Usage(
                     "name a subject: `--facts`, `--log` and `--record`, or `--evidence`".to_owned(),
                 )),
@@ -99,7 +112,12 @@ impl OneSubject {
 
     /// The subject that evidence proves, played through to the end where the
     /// attestor challenges it, and what that attestor allows.
-    fn proven(&self, path: &Path, config: &Path) -> Result<(Facts, Bounds), Failure> {
+    fn proven(
+        &self,
+        path: &Path,
+        config: &Path,
+        output: Output,
+    ) -> Result<(Facts, Bounds), Failure> {
         let unproven = |error| Failure::Attest {
             error,
             cluster: self.cluster.clone(),
@@ -108,7 +126,8 @@ impl OneSubject {
             Attestors::open_unrecorded(config, Sandbox::new()?).map_err(Failure::Config)?;
         warn(&attestors);
         let (name, attestor) = chosen(&attestors, self.attestor.as_deref())?;
-        let attempt = Attempt::at(self.now.unwrap_or_else(SystemTime::now));
+        let asking = Asking::begin(self.timeout, output);
+        let attempt = asking.attempt(self.now);
         let bounded = |facts: Facts| {
             let bounds = Bounds::of(&attestor, facts.cluster());
             (facts, bounds)

@@ -32,11 +32,12 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     plugin_data_file: Option<PathBuf>,
 
-    /// Attestations at work at once
+    /// Attestations at work at once, and as many again that wait for an API
+    /// server or for published keys
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     max_concurrent: u16,
 
-    /// Attestations that may wait for one of those to end
+    /// Attestations that may wait for one of those to end, likewise
     #[arg(long, value_name = "N", default_value_t = 1024)]
     max_waiting: u16,
 

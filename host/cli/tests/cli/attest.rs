@@ -285,17 +285,28 @@ fn warnings_leave_standard_output_alone() {
 }
 
 #[test]
-fn an_input_that_cannot_be_read_is_a_fault() {
+fn an_input_that_cannot_be_read_is_a_fault_and_one_that_is_too_long_rejected() {
     let place = Place::new();
     let run = place
         .attest("--cluster production --token absent --output json")
         .exits(1);
     assert_eq!(run.json()["error"]["reason"], "input_unreadable");
     place.write("token", &"x".repeat((64 << 10) + 1));
-    let run = place
-        .attest("--cluster production --token token --output json")
-        .exits(1);
-    assert_eq!(run.json()["error"]["reason"], "input_unreadable");
+    for (flags, input) in [
+        ("--cluster production --token token", String::new()),
+        ("--payload token", String::new()),
+        ("--payload -", "x".repeat((64 << 10) + 1)),
+    ] {
+        let run = place
+            .attest_with(&format!("{flags} --output json"), &input)
+            .exits(3);
+        let error = &run.json()["error"];
+        assert_eq!(error["reason"], "payload_too_large", "{flags}");
+        assert_eq!(
+            error["message"],
+            "evidence rejected: attestation payload is 65,537 bytes long, more than 32,768 bytes"
+        );
+    }
 }
 
 #[test]

@@ -162,7 +162,7 @@ fn checks_that_wait_for_the_key_are_named() {
     assert!(run.stdout.contains(said), "{}", run.stdout);
 
     // Where nobody is asked, nothing waits for it.
-    let verdict = k8s("");
+    let verdict = k8s("verify_request = false");
     assert_eq!(verdict["not_made"], json!([key, policy]));
 }
 

@@ -20,22 +20,27 @@ fn place_with(place: Place, source: &str) -> Place {
         "policy = {{ source = \"{source}\" }}\n\
          decision_log = {{ directory = \"log\", flush = \"each\", checkpoint_file = \"kept.jsonl\" }}"
     ));
+    attest(
+        &place,
+        &["production", "production", "nowhere", "production"],
+    );
+    place
+}
+
+/// Attests in the clusters of these names, a second after another.
+fn attest(place: &Place, clusters: &[&str]) {
     let attestors = Attestors::open(
         &place.path().join("nameplate.toml"),
         Sandbox::new().unwrap(),
     );
     let attestor = attestors.unwrap().named("k8s_sat").unwrap();
     let token = fs::read_to_string(place.path().join("token")).unwrap();
-    for (second, cluster) in ["production", "production", "nowhere", "production"]
-        .into_iter()
-        .enumerate()
-    {
+    for (second, cluster) in clusters.iter().enumerate() {
         let evidence = RawEvidence::service_account_token(Method::K8sSat, cluster, &token, None);
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW + second as u64);
         let ended = attestor.attest(&evidence.unwrap(), &Attempt::at(now));
-        assert_eq!(ended.is_ok(), cluster == "production");
+        assert_eq!(ended.is_ok(), *cluster == "production");
     }
-    place
 }
 
 fn segment(place: &Place) -> PathBuf {
@@ -87,6 +92,90 @@ fn a_whole_log_verifies_and_a_changed_byte_is_named() {
     fs::write(segment(&place), &good[..=cut]).unwrap();
     let run = place.run("log verify log --checkpoint kept.jsonl").exits(1);
     assert!(run.stdout.contains("its end was cut off"), "{}", run.stdout);
+}
+
+/// The log written anew, and chained as if it had been written so: by whoever
+/// may write to it.
+fn rewritten(log: &str, from: &str, to: &str) -> String {
+    let mut previous: Option<String> = None;
+    let mut out = String::new();
+    for line in log.lines() {
+        let (_, body) = line.split_once(r#"","previous":"#).unwrap();
+        let (was, rest) = body.split_once(',').unwrap();
+        let before = previous.unwrap_or_else(|| was.trim_matches('"').to_owned());
+        let mut body = format!(r#""previous":"{before}",{}"#, rest.replace(from, to));
+        if let Some((start, _)) = body.split_once(r#""head":""#) {
+            // A checkpoint says the hash of the line before, as this log has it.
+            let end = &body[start.len() + r#""head":""#.len() + before.len()..];
+            body = format!(r#"{start}"head":"{before}{end}"#);
+        }
+        let hash = Digest::of(body.as_bytes()).to_string();
+        out += &format!("{{\"hash\":\"{hash}\",{body}\n");
+        previous = Some(hash);
+    }
+    out
+}
+
+/// The chain has no key. Alone it shows that the log is consistent, and no more
+/// is said; what is kept elsewhere shows the rest.
+#[test]
+fn a_log_that_was_written_anew_is_not_said_to_be_what_was_written() {
+    let place = place();
+    let logged = fs::read_to_string(segment(&place)).unwrap();
+    let forged = rewritten(
+        &logged,
+        "agent/k8s_sat/production/",
+        "agent/k8s_sat/staging/",
+    );
+    assert_ne!(forged, logged);
+    let alone = "`log` is consistent in itself, not proven unchanged\n  whoever may write to it \
+                 can write all of it anew: give `--checkpoint`, `--public-key` or both\n";
+    for text in [&logged, &forged] {
+        fs::write(segment(&place), text).unwrap();
+        let run = place.run("log verify log").exits(0);
+        assert!(run.stdout.starts_with(alone), "{}", run.stdout);
+        let answer = place.run("log verify log --output json").exits(0).json();
+        assert_eq!(
+            (&answer["ok"], &answer["proven"]),
+            (&true.into(), &false.into())
+        );
+        assert_eq!(answer["proven_through"], Value::Null);
+        assert_eq!(answer["decisions_not_proven"], 4);
+    }
+    let run = place.run("log verify log --checkpoint kept.jsonl").exits(1);
+    assert!(
+        run.stdout.contains("the kept checkpoint says"),
+        "{}",
+        run.stdout
+    );
+    let verify = "log verify log --checkpoint kept.jsonl --output json";
+    assert_eq!(place.run(verify).exits(1).json()["proven"], false);
+    // No checkpoint at all is nothing to be held against.
+    fs::write(place.path().join("none.jsonl"), "").unwrap();
+    let run = place.run("log verify log --checkpoint none.jsonl").exits(0);
+    let none = "`log` is consistent in itself, not proven unchanged\n  no kept checkpoint is of a \
+                line that it has\n";
+    assert!(run.stdout.starts_with(none), "{}", run.stdout);
+
+    fs::write(segment(&place), &logged).unwrap();
+    let answer = place.run(verify).exits(0).json();
+    assert_eq!(
+        (&answer["ok"], &answer["proven"]),
+        (&true.into(), &true.into())
+    );
+    assert_eq!(answer["proven_through"], logged.lines().count() as u64 - 1);
+    assert_eq!(answer["decisions_not_proven"], 0);
+    // What was decided after the last checkpoint is not covered, and that is said.
+    let kept = fs::read(place.path().join("kept.jsonl")).unwrap();
+    let place = place_with(place, "builtin:node");
+    fs::write(place.path().join("kept.jsonl"), kept).unwrap();
+    let run = place.run("log verify log --checkpoint kept.jsonl").exits(0);
+    let through = logged.lines().count() - 1;
+    let part = format!(
+        "`log` is what was written up to line {through}; 4 decisions after it are consistent and \
+         not proven unchanged\n"
+    );
+    assert!(run.stdout.starts_with(&part), "{}", run.stdout);
 }
 
 /// The file that checkpoints are kept in may hold those of other logs and half
@@ -366,4 +455,134 @@ fn nameplate_attest_records_nothing() {
         .run("attest --config nameplate.toml --cluster production --token token --now 2027-01-15T08:00:00Z")
         .exits(0);
     assert_eq!(fs::read(segment(&place)).unwrap(), before);
+}
+
+/// A flood of evidence that proves nothing, every piece of a cluster that the
+/// peer made up: a few records and a count, which every command takes.
+#[test]
+fn what_is_counted_is_shown_and_in_nobodys_way() {
+    let place = place();
+    let names: Vec<_> = (0..50).map(|number| format!("made-up-{number}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    attest(&place, &names);
+    let run = place.run("log show log --outcome rejected").exits(0);
+    assert_eq!(run.stdout.lines().count(), 1 + 16 + 1, "{}", run.stdout);
+    let last = run.stdout.lines().last().unwrap();
+    let expected = "k8s_sat rejected unknown_cluster: 34 more \
+                    from 2027-01-15T08:00:16.000Z to 2027-01-15T08:00:49.000Z";
+    assert!(last.ends_with(expected), "{last}");
+    let number = last.split_whitespace().next().unwrap();
+    let shown = |line: &str| {
+        let run = place
+            .run(&format!("log show log {line} --output json"))
+            .exits(0);
+        let last = run.stdout.lines().last().map(serde_json::from_str::<Value>);
+        last.transpose().unwrap()
+    };
+    let count = shown(&format!("--record {number}")).unwrap();
+    assert_eq!(count["counted"]["count"], 34);
+    assert_eq!(count["counted"]["reason"], "unknown_cluster");
+    assert_eq!(count["counted"]["cluster"], Value::Null);
+    let counts = |line: &str| shown(line).is_some_and(|shown| shown["counted"].is_object());
+    assert!(counts(
+        "--attestor k8s_sat --reason unknown_cluster --last 1"
+    ));
+    assert!(counts("--since 2027-01-15T08:00:49Z"));
+    for line in [
+        "--outcome identity",
+        "--reason token_expired",
+        "--attestor other",
+        "--cluster production",
+        "--id spiffe://",
+        "--since 2027-01-15T08:00:50Z",
+        "--until 2027-01-15T08:00:16Z",
+    ] {
+        assert!(!counts(line), "{line}");
+    }
+    let run = place.run("log verify log --checkpoint kept.jsonl").exits(0);
+    assert!(
+        run.stdout
+            .contains("34 with nothing proven, in place of a record each\n"),
+        "{}",
+        run.stdout
+    );
+    let verified = place.run("log verify log --output json").exits(0).json();
+    assert_eq!(
+        (&verified["decisions"], &verified["counted"]),
+        (&20.into(), &34.into())
+    );
+    let replayed = place.run("log replay log --output json").exits(0).json();
+    assert_eq!(
+        (&replayed["same"], &replayed["not_asked"]),
+        (&3.into(), &17.into())
+    );
+    assert_eq!(replayed["counted"], 34);
+    place
+        .run("policy explain builtin:node --log log --record 3 --pairs 0")
+        .exits(0);
+    place
+        .run("policy diff builtin:node builtin:node --against log")
+        .exits(0);
+
+    // Its twin has a record of each.
+    let place = Place::new();
+    place.configure(
+        "policy = { source = \"builtin:node\" }\n\
+         decision_log = { directory = \"log\", rejections = \"each\" }",
+    );
+    attest(&place, &names);
+    let run = place.run("log show log").exits(0);
+    assert_eq!(run.stdout.lines().count(), 50);
+    let verified = place.run("log verify log --output json").exits(0).json();
+    assert_eq!(
+        (&verified["decisions"], &verified["counted"]),
+        (&50.into(), &0.into())
+    );
+}
+
+/// A directory that others may write to is refused with what mends it; what
+/// brings it back is written in the configuration.
+#[test]
+fn a_directory_that_others_may_write_to_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let token = "attest --config nameplate.toml --cluster production --token token --record \
+                 --now 2027-01-15T08:00:00Z";
+    for (keys, directory, what) in [
+        (
+            "decision_log = { directory = \"kept\" }",
+            "kept",
+            "no decision log",
+        ),
+        ("state_directory = \"kept\"", "kept", "`state_directory`"),
+    ] {
+        let place = Place::new();
+        let (above, own) = match keys.split_once('=') {
+            Some(("state_directory ", _)) => (keys, ""),
+            _ => ("", keys),
+        };
+        let configure = |more: &str| {
+            place.configure(&format!(
+                "policy = {{ source = \"builtin:node\" }}\n{own}\n{more}"
+            ));
+            let path = place.path().join("nameplate.toml");
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(path, format!("{above}\n{text}")).unwrap();
+        };
+        configure("");
+        let directory = place.path().join(directory);
+        fs::create_dir(&directory).unwrap();
+        let chmod = |mode| fs::set_permissions(&directory, fs::Permissions::from_mode(mode));
+        chmod(0o2775).unwrap();
+        let run = place.run(token).exits(1);
+        let refused = format!(
+            "{what}: nothing is kept where others may write, unless `check_directories = false` \
+             says so: others may write to `kept` (mode 2775): `chmod go-w kept`"
+        );
+        assert!(run.stderr.contains(&refused), "{}", run.stderr);
+        configure("check_directories = false");
+        place.run(token).exits(0);
+        configure("");
+        chmod(0o755).unwrap();
+        place.run(token).exits(0);
+    }
 }

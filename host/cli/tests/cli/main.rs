@@ -18,8 +18,12 @@ mod evidence;
 mod help;
 mod inspect;
 mod log;
+mod network;
 mod project;
 mod run;
+#[expect(dead_code, reason = "as much of it as is needed here")]
+#[path = "../../../kubernetes/src/tests/server.rs"]
+mod server;
 mod spire;
 mod status;
 mod study;

@@ -138,3 +138,102 @@ fn what_is_no_project_is_not_built() {
     );
     nameplate(&["policy", "build"]).exits(2);
 }
+
+/// Writes down how it was called, and says what is asked of it.
+const STAND_IN: &str = r#"#!/bin/sh
+echo "NAME $*" >> "$PLACE/calls"
+env >> "$PLACE/calls"
+case "$*" in
+    metadata*) cat "$PLACE/metadata" ;;
+    build*) echo "error: nothing is built here" >&2; exit 101 ;;
+    *target-libdir*|*sysroot*) echo "$PLACE" ;;
+    *) echo "commit-hash: 0123456789" ;;
+esac
+"#;
+
+#[test]
+fn what_an_outer_cargo_was_started_with_does_not_reach_the_build() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    place.run("policy new racks").exits(0);
+    let root = std::fs::canonicalize(place.path()).unwrap();
+    let project = root.join("racks");
+    let metadata = serde_json::json!({
+        "packages": [{
+            "name": "racks",
+            "version": "0.1.0",
+            "description": null,
+            "manifest_path": project.join("Cargo.toml"),
+            "targets": [{"name": "racks", "crate_types": ["cdylib"]}],
+        }],
+        "workspace_root": project,
+        "target_directory": project.join("target"),
+    });
+    place.write("metadata", &metadata.to_string());
+    for (folder, name) in [
+        ("bin", "cargo"),
+        ("bin", "rustc"),
+        ("other", "cargo"),
+        ("other", "rustc"),
+    ] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+        let file = format!("{folder}/{name}");
+        place.write(&file, &STAND_IN.replace("NAME", &format!("program {file}")));
+        let permissions = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(root.join(&file), permissions).unwrap();
+    }
+    let path = std::env::join_paths(
+        std::iter::once(root.join("bin"))
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    );
+    let output = Command::new(env!("CARGO_BIN_EXE_nameplate"))
+        .args(["policy", "build", "racks"])
+        .current_dir(&root)
+        .env("PATH", path.unwrap())
+        .env("PLACE", &root)
+        .env("RUSTUP_TOOLCHAIN", "outer")
+        .env("CARGO", root.join("other/cargo"))
+        .env("RUSTC", root.join("other/rustc"))
+        .env("RUSTC_WRAPPER", "outer")
+        .env("RUSTC_WORKSPACE_WRAPPER", "outer")
+        .env("RUSTFLAGS", "outer")
+        .env("CARGO_BUILD_RUSTC_WRAPPER", "outer")
+        .env("CARGO_PROFILE_RELEASE_LTO", "outer")
+        .env("CARGO_MANIFEST_DIR", "outer")
+        .env("CARGO_NET_OFFLINE", "inner")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains("`racks` does not compile:\nerror: nothing is built here"),
+        "{stderr}"
+    );
+    let calls = place.read("calls");
+    let programs: Vec<_> = calls
+        .lines()
+        .filter_map(|line| line.strip_prefix("program "))
+        .filter_map(|line| line.split_once(' '))
+        .collect();
+    assert!(
+        programs.iter().all(|(name, _)| name.starts_with("bin/")),
+        "{programs:?}"
+    );
+    for (name, begin) in [
+        ("bin/cargo", "metadata"),
+        ("bin/cargo", "build"),
+        ("bin/rustc", "--print"),
+    ] {
+        let called =
+            |(program, arguments): &(&str, &str)| *program == name && arguments.starts_with(begin);
+        assert!(programs.iter().any(called), "{name} {begin}: {programs:?}");
+    }
+    let outer: Vec<_> = calls
+        .lines()
+        .filter(|line| line.ends_with("=outer") || line.contains("=other/"))
+        .collect();
+    assert!(outer.is_empty(), "{outer:?}");
+    assert_eq!(
+        calls.matches("\nCARGO_NET_OFFLINE=inner\n").count(),
+        programs.len()
+    );
+}

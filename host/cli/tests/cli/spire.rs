@@ -3,6 +3,8 @@
 mod agent;
 mod challenge;
 mod host;
+mod hung;
+mod stand_in;
 mod workload_api;
 
 use crate::support::{Place, nameplate, nameplate_in, repository};

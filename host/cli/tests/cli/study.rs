@@ -101,6 +101,7 @@ fn entry(number: u64, naming: &Arc<NamingRecord>) -> Entry {
             spiffe_id: None,
         },
         naming: (!rejected).then(|| Arc::clone(naming)),
+        unproven: None,
     }
 }
 

@@ -1,6 +1,10 @@
 //! How a log is gone on with after its process ended, in whichever way.
 
 use super::*;
+use nameplate_files::DirectoryCheck;
+use std::error::Error as _;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 #[test]
 fn a_log_is_gone_on_with() {
@@ -139,7 +143,7 @@ fn a_changed_log_is_left_as_it_is() {
 #[test]
 fn a_directory_has_one_writer() {
     let dir = tempfile::tempdir().unwrap();
-    let lock = crate::opening::lock(dir.path()).unwrap();
+    let lock = crate::opening::lock(dir.path(), DirectoryCheck::On).unwrap();
     let error = DecisionLog::open(options(dir.path())).unwrap_err();
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
     drop(lock);
@@ -187,11 +191,70 @@ fn what_is_not_applied_changes_nothing() {
                 Event::Segment(header) => redact = header.redact,
                 Event::Decision { decision, .. } => assert_eq!(decision.redacted, redact),
                 Event::Naming(_)
+                | Event::Counted(_)
                 | Event::Gap(_)
                 | Event::Checkpoint(_)
                 | Event::Repair(_)
                 | Event::Retired(_) => {}
             }
         }
+    }
+}
+
+/// What a log is shown to be rests on who may write there.
+#[test]
+fn nothing_is_written_where_others_may_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    fs::create_dir(&log).unwrap();
+    for (mode, good) in [(0o755, true), (0o2775, false), (0o1777, false)] {
+        fs::set_permissions(&log, Permissions::from_mode(mode)).unwrap();
+        let checked = DecisionLog::open(options(&log)).map(drop);
+        if good {
+            checked.unwrap();
+        } else {
+            let error = checked.unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "nothing is kept where others may write, unless `check_directories = false` says so"
+            );
+            let shown = log.display();
+            assert_eq!(
+                error.source().unwrap().to_string(),
+                format!("others may write to `{shown}` (mode {mode:04o}): `chmod go-w {shown}`")
+            );
+        }
+        let unchecked = Options {
+            directory_check: DirectoryCheck::Off,
+            ..options(&log)
+        };
+        write(unchecked, 1);
+    }
+    assert!(verify(&log).holds());
+}
+
+/// A link in place of a file of the log leads nowhere.
+#[test]
+fn no_link_is_followed_to_a_file_of_the_log() {
+    for name in ["lock", "decisions-000000000001.jsonl"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (log, elsewhere) = (dir.path().join("log"), dir.path().join("elsewhere"));
+        write(options(&log), 1);
+        fs::rename(log.join(name), &elsewhere).unwrap();
+        symlink(&elsewhere, log.join(name)).unwrap();
+        let before = fs::read(&elsewhere).unwrap();
+        let error = DecisionLog::open(options(&log)).unwrap_err();
+        let OpenError::Unwritable { path, source } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(path, log.join(name));
+        assert_eq!(source.to_string(), "a link is there, and none is followed");
+        assert_eq!(fs::read(&elsewhere).unwrap(), before);
+        let unchecked = Options {
+            directory_check: DirectoryCheck::Off,
+            ..options(&log)
+        };
+        write(unchecked, 1);
+        assert_eq!(verify(&log).decisions, 2);
     }
 }

@@ -122,3 +122,66 @@ fn more_checkpoints_than_are_held_are_compared_all() {
         assert_eq!((rewritten, cut_off), (1, 2), "{most}: {:?}", found.faults);
     }
 }
+
+/// The chain has no key: what vouches for a log is what whoever writes to it
+/// does not have, and up to the line that it is of.
+#[test]
+fn a_log_is_proven_as_far_as_something_vouches_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, kept) = log(dir.path().join("log"));
+    let found = verify(&path, &[]);
+    assert!(found.holds() && !found.is_proven());
+    assert_eq!((found.vouched_through, found.decisions_after), (None, 6));
+    for most in [1, 100] {
+        for count in 1..=6 {
+            // In whichever order they come.
+            let some: Vec<_> = kept.iter().take(count).rev().cloned().collect();
+            let last = some[0].sequence;
+            let found = Verification::holding(most, &path, some, None, |_, _| {}).unwrap();
+            assert!(found.is_proven());
+            let decisions = 6 - count as u64;
+            let found = (found.vouched_through, found.decisions_after);
+            assert_eq!(found, (Some(last), decisions), "{most}");
+        }
+    }
+    let mut other = kept[5].clone();
+    other.head = Digest::NONE;
+    let found = verify(&path, &[kept[0].clone(), other]);
+    assert!(found.vouched_through.is_some() && !found.is_proven());
+}
+
+/// A key vouches for what it has signed: a log without a checkpoint is signed
+/// nowhere.
+#[test]
+fn a_key_alone_proves_nothing_of_a_log_without_checkpoints() {
+    const PUBLIC: &[u8] = b"-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+-----END PUBLIC KEY-----
+";
+    const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
+-----END PRIVATE KEY-----
+";
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key.pem");
+    fs::write(&key, PRIVATE).unwrap();
+    let mut options = Options::new(dir.path().join("log"));
+    options.checkpoints.key = Some(key);
+    let path = options.directory.clone();
+    let log = DecisionLog::open(options).unwrap();
+    log.record(entry(1, &naming())).unwrap();
+    drop(log);
+    let public = VerifyingKey::from_pem(PUBLIC).unwrap();
+    let by_key = || Verification::of(&path, Vec::new(), Some(&public), |_, _| {}).unwrap();
+    let found = by_key();
+    assert!(found.is_proven());
+    assert_eq!((found.vouched_through, found.decisions_after), (Some(3), 0));
+    // The same without the key is consistent, and so is it without its end.
+    assert!(!verify(&path, &[]).is_proven());
+    let segment = crate::segment::list(&path).unwrap().remove(0);
+    let text = fs::read_to_string(&segment).unwrap();
+    let lines: Vec<_> = text.split_inclusive('\n').collect();
+    fs::write(&segment, lines[..3].concat()).unwrap();
+    let found = by_key();
+    assert!(found.holds() && !found.is_proven(), "{:?}", found.faults);
+}

@@ -1,15 +1,41 @@
 //! The authorities that an operator trusts to have signed certificates.
 
+use super::search::own_identifier;
+use crate::peer_text::PeerText;
 use crate::pem::{self, PemError};
+use nameplate_words::grouped;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use x509_cert::der::Decode as _;
 
-/// Authorities, at least one.
+/// Most authorities of one name with keys of their own. A peer that says
+/// nothing of its issuer but the name is held against each.
+pub(super) const MAX_OF_ONE_NAME: usize = 1_000;
+
+/// Authorities, at least one. Cheap to clone.
 #[derive(Clone)]
 pub struct TrustedAuthorities {
-    pub(super) certificates: Vec<CertificateDer<'static>>,
-    /// One for each of them, in the same order.
-    pub(super) anchors: Vec<TrustAnchor<'static>>,
+    certificates: Arc<[CertificateDer<'static>]>,
+    /// By the name of their subject, as a path builder compares it.
+    named: Arc<HashMap<Vec<u8>, Vec<Group>>>,
+}
+
+/// Authorities that the path builder cannot tell apart: certificates of one
+/// name, one key and the same name constraints, as a renewal makes them.
+pub(super) struct Group {
+    pub(super) anchor: TrustAnchor<'static>,
+    /// Which certificates of the bundle, at least one.
+    members: Vec<usize>,
+    /// What their key is called (RFC 5280 §4.2.1.2).
+    pub(super) identifiers: Vec<Vec<u8>>,
+}
+
+impl Group {
+    /// The content of the SubjectPublicKeyInfo.
+    pub(super) fn key(&self) -> &[u8] {
+        &self.anchor.subject_public_key_info
+    }
 }
 
 impl std::fmt::Debug for TrustedAuthorities {
@@ -44,6 +70,20 @@ pub enum TrustedAuthoritiesError {
         /// Which, counted from 1.
         number: usize,
     },
+    /// Too many authorities have one name: a peer could not be held against
+    /// each of them.
+    #[error(
+        "the bundle holds {} authorities called `{name}`, each with a key of its own, and {} of \
+         one name are looked through",
+        grouped(*.count),
+        grouped(MAX_OF_ONE_NAME)
+    )]
+    Crowded {
+        /// The name.
+        name: PeerText,
+        /// How many keys have it.
+        count: usize,
+    },
 }
 
 impl TrustedAuthorities {
@@ -72,43 +112,92 @@ impl TrustedAuthorities {
     }
 
     /// These authorities and `others`.
-    #[must_use]
-    pub fn and(mut self, others: Self) -> Self {
-        self.certificates.extend(others.certificates);
-        self.anchors.extend(others.anchors);
-        self
+    ///
+    /// # Errors
+    /// When together they are too many of one name.
+    pub fn and(self, others: &Self) -> Result<Self, TrustedAuthoritiesError> {
+        let both = self.certificates.iter().chain(others.certificates.iter());
+        Self::from_der(both.cloned().collect())
     }
 
     /// These certificates.
     ///
     /// # Errors
-    /// When there is none, or one cannot be read.
+    /// When there is none, one cannot be read, or too many have one name.
     pub fn from_der(
         certificates: Vec<CertificateDer<'static>>,
     ) -> Result<Self, TrustedAuthoritiesError> {
         if certificates.is_empty() {
             return Err(TrustedAuthoritiesError::Empty);
         }
-        let anchor = |(index, der): (usize, &CertificateDer<'static>)| {
+        let mut named: HashMap<Vec<u8>, Vec<Group>> = HashMap::new();
+        // Of a key and its constraints: which group of its name it is.
+        let mut known = HashMap::new();
+        for (index, der) in certificates.iter().enumerate() {
             // Both readers have to: one builds paths, the other reads what the
             // first does not look at.
-            let fail = TrustedAuthoritiesError::Certificate { number: index + 1 };
-            match (
-                webpki::anchor_from_trusted_cert(der),
-                x509_cert::Certificate::from_der(der),
-            ) {
-                (Ok(anchor), Ok(_)) => Ok(anchor.to_owned()),
-                (Err(_), _) | (_, Err(_)) => Err(fail),
+            let unread = || TrustedAuthoritiesError::Certificate { number: index + 1 };
+            let anchor = webpki::anchor_from_trusted_cert(der)
+                .map_err(|_unread| unread())?
+                .to_owned();
+            let certificate = x509_cert::Certificate::from_der(der).map_err(|_unread| unread())?;
+            let groups = named.entry(anchor.subject.to_vec()).or_default();
+            let place = *known.entry(anchor.clone()).or_insert(groups.len());
+            if place == groups.len() {
+                groups.push(Group {
+                    anchor,
+                    members: Vec::new(),
+                    identifiers: Vec::new(),
+                });
             }
+            if let Some(group) = groups.get_mut(place) {
+                group.members.push(index);
+                group.identifiers.extend(own_identifier(&certificate));
+            }
+        }
+        let authorities = Self {
+            certificates: certificates.into(),
+            named: Arc::new(named),
         };
-        let anchors = certificates
+        authorities.uncrowded()
+    }
+
+    fn uncrowded(self) -> Result<Self, TrustedAuthoritiesError> {
+        for groups in self.named.values() {
+            let keys: HashSet<_> = groups.iter().map(Group::key).collect();
+            if let Some(group) = groups.first().filter(|_| keys.len() > MAX_OF_ONE_NAME) {
+                return Err(TrustedAuthoritiesError::Crowded {
+                    name: self.name_of(group),
+                    count: keys.len(),
+                });
+            }
+        }
+        Ok(self)
+    }
+
+    /// The authorities whose subject is `name`.
+    pub(super) fn called(&self, name: &[u8]) -> &[Group] {
+        self.named.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The certificates of a group.
+    pub(super) fn certificates_of(
+        &self,
+        group: &Group,
+    ) -> impl Iterator<Item = &CertificateDer<'static>> {
+        group
+            .members
             .iter()
-            .enumerate()
-            .map(anchor)
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            certificates,
-            anchors,
-        })
+            .filter_map(|index| self.certificates.get(*index))
+    }
+
+    /// What a group is called, as RFC 4514 writes it.
+    pub(super) fn name_of(&self, group: &Group) -> PeerText {
+        let name = self
+            .certificates_of(group)
+            .next()
+            .and_then(|der| x509_cert::Certificate::from_der(der).ok())
+            .map(|certificate| certificate.tbs_certificate().subject().to_string());
+        PeerText::new(&name.unwrap_or_default())
     }
 }

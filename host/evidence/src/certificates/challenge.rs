@@ -101,6 +101,14 @@ impl Challenge {
         serde_json::to_vec(&message).unwrap_or_default()
     }
 
+    /// The cluster whose API server is asked once it is answered; an empty name
+    /// where it has none.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<&str> {
+        let asks = self.node.as_ref().is_some_and(NodeClaim::asks);
+        asks.then(|| self.subject.cluster.as_deref().unwrap_or_default())
+    }
+
     /// Takes the peer's answer. Whoever else vouches for the certificate is
     /// asked only now, and waited for as long as `patience` lasts.
     ///

@@ -1,6 +1,6 @@
 //! Why a certificate is refused.
 
-use super::NONCE_BYTES;
+use super::{NONCE_BYTES, PathError};
 use crate::json::JsonError;
 use crate::peer_text::PeerText;
 use std::fmt;
@@ -54,7 +54,7 @@ pub enum CertificateError {
     #[error("certificate leads to no trusted authority")]
     Untrusted {
         /// The most telling of the reasons.
-        source: webpki::Error,
+        source: PathError,
     },
     /// Each path leads through an authority that may not sign certificates,
     /// or through one whose own time is over.
@@ -64,7 +64,7 @@ pub enum CertificateError {
     #[error("looking for a path to an authority costs too much")]
     TooCostly {
         /// What was used up.
-        source: webpki::Error,
+        source: PathError,
     },
     /// The peer's address has to be one of the certificate's, and nobody said
     /// which it is, or not as an address.
@@ -177,6 +177,36 @@ pub enum CertificateError {
         /// The requester's.
         requester: PeerText,
     },
+    /// Nothing proves on which node whoever asked for the certificate is.
+    #[error("certificate was asked for by `{username}`, and on which node that is, is not known")]
+    RequesterNodeUnproven {
+        /// Who asked.
+        username: PeerText,
+    },
+    /// The pod that asked for the certificate is not there, or no longer.
+    #[error("pod `{pod}`, which asked for the certificate, is not there")]
+    RequesterPodGone {
+        /// Its name.
+        pod: PeerText,
+    },
+    /// Another pod bears the name by now, or which one it was is not known.
+    #[error("pod `{pod}` is not the one that asked for the certificate: the UID is another")]
+    RequesterPodMismatch {
+        /// Its name.
+        pod: PeerText,
+    },
+    /// The pod does not run as the service account that asked.
+    #[error("pod `{pod}` runs as another service account than the one that asked")]
+    RequesterPodOfAnotherAccount {
+        /// Its name.
+        pod: PeerText,
+    },
+    /// The pod runs on no node.
+    #[error("pod `{pod}`, which asked for the certificate, runs on no node")]
+    RequesterPodNotScheduled {
+        /// Its name.
+        pod: PeerText,
+    },
     /// There is no such node, or no longer.
     #[error("node `{node}` is not in the cluster")]
     NodeGone {
@@ -250,6 +280,11 @@ impl CertificateError {
             Self::RequestNotApproved => "request_not_approved",
             Self::RequestMismatch => "request_mismatch",
             Self::RequesterElsewhere { .. } => "requester_elsewhere",
+            Self::RequesterNodeUnproven { .. } => "requester_node_unproven",
+            Self::RequesterPodGone { .. } => "requester_pod_gone",
+            Self::RequesterPodMismatch { .. } => "requester_pod_mismatch",
+            Self::RequesterPodOfAnotherAccount { .. } => "requester_pod_account_mismatch",
+            Self::RequesterPodNotScheduled { .. } => "requester_pod_not_scheduled",
             Self::NodeGone { .. } => "node_gone",
             Self::NodeUidMissing { .. } => "node_uid_missing",
             Self::NodeReplaced { .. } => "node_mismatch",

@@ -8,9 +8,9 @@ use crate::subject::{AlternativeName, DistinguishedName, KeyKind};
 use std::net::IpAddr;
 use x509_cert::Certificate;
 use x509_cert::certificate::Version;
-use x509_cert::der::asn1::ObjectIdentifier;
-use x509_cert::der::{Decode as _, Tag, Tagged as _};
-use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::der::asn1::{AnyRef, Ia5StringRef, ObjectIdentifier};
+use x509_cert::der::oid::AssociatedOid as _;
+use x509_cert::der::{Decode as _, ErrorKind, Tag, Tagged as _};
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectAltName};
 use x509_cert::name::Name;
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
@@ -161,36 +161,59 @@ fn name(written: &Name) -> DistinguishedName {
     name
 }
 
-/// The subject alternative names that are names of a machine.
+/// The subject alternative names that are names of a machine. Names of other
+/// forms (`otherName`, `x400Address`, `ediPartyName` …) are passed over as Go
+/// does, whatever is in them.
 pub(super) fn alternative_names(
     certificate: &Certificate,
 ) -> Result<Vec<AlternativeName>, CertificateError> {
-    let names = certificate
+    let mut extensions = certificate
         .tbs_certificate()
-        .get_extension::<SubjectAltName>()
-        .map_err(unreadable)?;
-    let names = names.map(|(_, names)| names.0).unwrap_or_default();
-    Ok(names.iter().filter_map(alternative_name).collect())
+        .extensions()
+        .into_iter()
+        .flatten()
+        .filter(|extension| extension.extn_id == SubjectAltName::OID);
+    let Some(extension) = extensions.next() else {
+        return Ok(Vec::new());
+    };
+    if extensions.next().is_some() {
+        // RFC 5280 §4.2: no extension appears twice.
+        return Err(unreadable(ErrorKind::Failed.into()));
+    }
+    let names = Vec::<AnyRef<'_>>::from_der(extension.extn_value.as_bytes()).map_err(unreadable)?;
+    let names = names.into_iter().map(alternative_name);
+    names
+        .filter_map(Result::transpose)
+        .collect::<Result<_, _>>()
+        .map_err(unreadable)
 }
 
-fn alternative_name(name: &GeneralName) -> Option<AlternativeName> {
-    let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    match name {
-        GeneralName::DnsName(name) => text(name.as_str()).map(AlternativeName::Dns),
-        GeneralName::UniformResourceIdentifier(name) => {
-            text(name.as_str()).map(AlternativeName::Uri)
+/// A name by its number in `GeneralName` (RFC 5280 §4.2.1.6).
+fn alternative_name(name: AnyRef<'_>) -> Result<Option<AlternativeName>, x509_cert::der::Error> {
+    let Tag::ContextSpecific { number, .. } = name.tag() else {
+        return Err(ErrorKind::TagUnexpected {
+            expected: None,
+            actual: name.tag(),
         }
-        GeneralName::Rfc822Name(name) => text(name.as_str()).map(AlternativeName::Email),
-        GeneralName::IpAddress(octets) => {
-            let octets = octets.as_bytes();
+        .into());
+    };
+    let text = || {
+        let text = Ia5StringRef::new(name.value())?;
+        Ok(Some(text.as_str().to_owned()).filter(|text| !text.is_empty()))
+    };
+    match number.value() {
+        1 => text().map(|text| text.map(AlternativeName::Email)),
+        2 => text().map(|text| text.map(AlternativeName::Dns)),
+        6 => text().map(|text| text.map(AlternativeName::Uri)),
+        7 => {
+            let octets = name.value();
             let address = <[u8; 4]>::try_from(octets)
                 .map(IpAddr::from)
                 .or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from));
-            Some(AlternativeName::Ip(address.ok()?.to_string()))
+            Ok(address
+                .ok()
+                .map(|address| AlternativeName::Ip(address.to_string())))
         }
-        GeneralName::OtherName(_)
-        | GeneralName::DirectoryName(_)
-        | GeneralName::EdiPartyName(_)
-        | GeneralName::RegisteredId(_) => None,
+        _ => Ok(None),
     }
 }

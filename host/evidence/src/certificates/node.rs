@@ -13,18 +13,18 @@
 //! request's name, only says where to look.
 
 use super::CertificateError;
-use crate::api::{ApiError, ClusterApi, Patience, SigningRequestRecord, is_object_name};
-use crate::binding::{allowed, node_of, pod_of};
+use super::requester::RequestRule;
+use crate::api::{ApiError, ClusterApi, Patience, is_object_name};
+use crate::binding::allowed;
 use crate::error::{Asked, EvidenceError};
 use crate::peer_text::PeerText;
-use crate::pem;
 use crate::subject::{Certificate, DistinguishedName, Node, Requester};
 use std::sync::Arc;
 
 /// How a node is called among the users of a cluster (Kubernetes, "Using Node
 /// Authorization").
-const NODE_USER: &str = "system:node:";
-const NODE_GROUP: &str = "system:nodes";
+pub(super) const NODE_USER: &str = "system:node:";
+pub(super) const NODE_GROUP: &str = "system:nodes";
 
 /// That the certificate is a Kubernetes node's.
 #[derive(Debug, Clone)]
@@ -41,9 +41,9 @@ pub struct NodeLookup {
     pub api: Arc<dyn ClusterApi>,
     /// Keys of the labels of a node that become facts.
     pub node_labels: Vec<String>,
-    /// The one signer (`spec.signerName`) whose certificates count. With one,
-    /// the peer has to name the CertificateSigningRequest, and it is read.
-    pub signer: Option<String>,
+    /// Which CertificateSigningRequests count. With a rule, the peer has to name
+    /// the one that its certificate came from, and it is read.
+    pub request: Option<RequestRule>,
 }
 
 /// A node that a certificate names, for the time when its key is shown.
@@ -81,7 +81,7 @@ impl NodeRule {
         let looked_at = self
             .lookup
             .as_ref()
-            .is_some_and(|lookup| lookup.signer.is_some());
+            .is_some_and(|lookup| lookup.request.is_some());
         let request = match request {
             // It becomes part of a path that is asked for with our rights.
             Some(request) if !is_object_name(&request) => {
@@ -100,6 +100,11 @@ impl NodeRule {
 }
 
 impl NodeClaim {
+    /// Whether an API server is asked about it.
+    pub(super) fn asks(&self) -> bool {
+        self.lookup.is_some()
+    }
+
     /// Puts the node, and who asked for the certificate, into `certificate`, as
     /// far as the cluster knows them.
     pub(super) fn prove(
@@ -114,72 +119,21 @@ impl NodeClaim {
             labels: Vec::new(),
         };
         if let Some(lookup) = &self.lookup {
-            if let (Some(name), Some(signer)) = (&self.request, &lookup.signer) {
-                let request = lookup
-                    .api
-                    .signing_request(name, patience)
-                    .map_err(|error| {
-                        let gone = CertificateError::RequestGone {
-                            name: PeerText::new(name),
-                        };
-                        unanswered(error, Asked::Request, gone)
-                    })?;
-                certificate.requester = Some(self.requester(request, signer)?);
+            if let (Some(name), Some(rule)) = (&self.request, &lookup.request) {
+                let api = &*lookup.api;
+                let request = api.signing_request(name, patience).map_err(|error| {
+                    let gone = CertificateError::RequestGone {
+                        name: PeerText::new(name),
+                    };
+                    unanswered(error, Asked::Request, gone)
+                })?;
+                let requester = rule.requester(request, &self.leaf, &self.name, api, patience)?;
+                certificate.requester = Some(requester);
             }
             lookup.complete(&mut node, certificate.requester.as_ref(), patience)?;
         }
         certificate.node = Some(node);
         Ok(())
-    }
-
-    /// Who asked for the certificate, if the request is one for it that counts.
-    fn requester(
-        &self,
-        request: SigningRequestRecord,
-        signer: &str,
-    ) -> Result<Requester, CertificateError> {
-        if request.signer_name != signer {
-            return Err(CertificateError::RequestSigner {
-                found: PeerText::new(&request.signer_name),
-                expected: signer.to_owned(),
-            });
-        }
-        // An approved request that the signer refused has `Failed` besides.
-        if request.conditions != ["Approved"] {
-            return Err(CertificateError::RequestNotApproved);
-        }
-        let issued = request.certificate.as_deref().and_then(leaf_of);
-        if issued.as_ref() != Some(&self.leaf) {
-            return Err(CertificateError::RequestMismatch);
-        }
-        if request.username.is_empty() {
-            return Err(CertificateError::RequestMalformed {
-                key: "spec.username",
-            });
-        }
-        let malformed = |key| CertificateError::RequestMalformed { key };
-        let requester = Requester {
-            pod: pod_of(&request.extra).map_err(malformed)?,
-            node: node_of(&request.extra).map_err(malformed)?,
-            uid: request.uid.filter(|uid| !uid.is_empty()),
-            groups: request.groups,
-            username: request.username,
-        };
-        let elsewhere = [
-            requester.node.as_ref().map(|node| node.name.as_str()),
-            // A node that asked with the certificate it had.
-            requester.username.strip_prefix(NODE_USER),
-        ]
-        .into_iter()
-        .flatten()
-        .find(|node| *node != self.name);
-        match elsewhere {
-            None => Ok(requester),
-            Some(node) => Err(CertificateError::RequesterElsewhere {
-                node: self.name.clone(),
-                requester: PeerText::new(node),
-            }),
-        }
     }
 }
 
@@ -211,18 +165,8 @@ impl NodeLookup {
     }
 }
 
-/// The first certificate of a PEM file, in DER.
-fn leaf_of(file: &[u8]) -> Option<Vec<u8>> {
-    let blocks = pem::blocks(file).ok()?;
-    blocks
-        .iter()
-        .find(|block| block.label == "CERTIFICATE")?
-        .der()
-        .ok()
-}
-
 /// An object that is not there refuses the peer; no answer is no verdict.
-fn unanswered(error: ApiError, asked: Asked, gone: CertificateError) -> EvidenceError {
+pub(super) fn unanswered(error: ApiError, asked: Asked, gone: CertificateError) -> EvidenceError {
     if matches!(error, ApiError::NotFound { .. }) {
         gone.into()
     } else {

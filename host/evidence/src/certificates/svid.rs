@@ -29,7 +29,7 @@ impl SvidRule {
         let (trust_domain, path) = id.split_at(id.find('/').unwrap_or(id.len()));
         if trust_domain != self.trust_domain {
             return Err(CertificateError::SvidForeign {
-                trust_domain: PeerText::new(trust_domain),
+                trust_domain: PeerText::long(trust_domain),
             });
         }
         match path.strip_prefix(self.prefix.as_str()) {

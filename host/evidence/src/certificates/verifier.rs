@@ -4,8 +4,9 @@ use super::node::NodeClaim;
 use super::payload::Chain;
 use super::{
     BundleError, CertificateError, Challenge, NodeRule, Nonce, Position, Surroundings, SvidRule,
-    TrustedAuthorities, leaf,
+    TrustedAuthorities, leaf, search,
 };
+use crate::api::ApiStatus;
 use crate::digest::{sha1_hex, sha256_hex};
 use crate::error::EvidenceError;
 use crate::subject::{AlternativeName, Authority, Certificate};
@@ -13,6 +14,7 @@ use crate::verified::Statement;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 use webpki::{
@@ -91,6 +93,23 @@ impl ExtendedKeyUsageValidator for AnyPurpose {
 }
 
 impl CertificateVerifier {
+    /// The cluster whose API server is asked once a key is shown; an empty name
+    /// where it has none.
+    pub(crate) fn waiting_cluster(&self) -> Option<&str> {
+        self.node.as_ref()?.lookup.as_ref()?;
+        Some(self.cluster.as_deref().unwrap_or_default())
+    }
+
+    /// The API server that is asked, by the cluster's name, and how that goes.
+    pub(crate) fn asked_servers(&self) -> BTreeMap<String, ApiStatus> {
+        let lookup = self.node.as_ref().and_then(|node| node.lookup.as_ref());
+        let name = || self.cluster.clone().unwrap_or_default();
+        lookup
+            .map(|lookup| (name(), lookup.api.status()))
+            .into_iter()
+            .collect()
+    }
+
     /// Examines what a peer sent, as of `now`, in seconds since 1970. The
     /// checks come in the order of SPIRE's `x509pop`.
     ///
@@ -196,55 +215,80 @@ impl CertificateVerifier {
     }
 }
 
+/// Groups of authorities that the path builder gets at once. With so few, its
+/// signature checks are spent on what the peer sent.
+const AT_ONCE: usize = 8;
+
 /// Every authority on every path, nearest the leaf first.
 fn authorities_of(
     chain: &Chain,
     trusted: &TrustedAuthorities,
     now: u64,
 ) -> Result<Vec<Authority>, CertificateError> {
-    let leaf = EndEntityCert::try_from(&chain.leaf)
-        .map_err(|source| CertificateError::Untrusted { source })?;
+    let untrusted = |source: Error| CertificateError::Untrusted {
+        source: source.into(),
+    };
+    let leaf = EndEntityCert::try_from(&chain.leaf).map_err(untrusted)?;
+    let narrowed = search::narrow(chain, trusted)?;
     let found: RefCell<Vec<CertificateDer<'static>>> = RefCell::default();
     let unfit = RefCell::new(false);
-    // Refusing each path makes the builder look for the next.
-    let take = |path: &VerifiedPath<'_>| {
-        let certificates = trusted.on(path);
-        if certificates
-            .iter()
-            .enumerate()
-            .all(|(below, der)| fit(der, below, now))
-        {
-            let mut found = found.borrow_mut();
-            for der in certificates {
-                if !found.contains(&der) {
-                    found.push(der);
+    let mut reason = None;
+    let mut rest = narrowed.groups.as_slice();
+    loop {
+        let (groups, after) = rest.split_at(rest.len().min(AT_ONCE));
+        rest = after;
+        let anchors: Vec<_> = groups.iter().map(|group| group.anchor.clone()).collect();
+        // Refusing each path makes the builder look for the next.
+        let take = |path: &VerifiedPath<'_>| {
+            let ends = anchors.iter().zip(groups);
+            let end = ends.filter(|(anchor, _)| std::ptr::eq(*anchor, path.anchor()));
+            for certificate in end.flat_map(|(_, group)| trusted.certificates_of(group)) {
+                let certificates: Vec<_> = path
+                    .intermediate_certificates()
+                    .map(|intermediate| intermediate.der().into_owned())
+                    .chain([certificate.clone()])
+                    .collect();
+                let fits = |(below, der)| fit(der, below, now);
+                if !certificates.iter().enumerate().all(fits) {
+                    unfit.replace(true);
+                    continue;
+                }
+                let mut found = found.borrow_mut();
+                for der in certificates {
+                    if !found.contains(&der) {
+                        found.push(der);
+                    }
                 }
             }
-        } else {
-            unfit.replace(true);
+            Err(Error::UnknownIssuer)
+        };
+        let outcome = leaf.verify_for_usage(
+            ALL_VERIFICATION_ALGS,
+            &anchors,
+            &narrowed.intermediates,
+            UnixTime::since_unix_epoch(Duration::from_secs(now)),
+            AnyPurpose,
+            None,
+            Some(&take),
+        );
+        match outcome.err() {
+            // Also where a path was found: how far a search comes must not
+            // decide which selectors a machine has.
+            Some(source) if is_budget(&source) => {
+                return Err(CertificateError::TooCostly {
+                    source: source.into(),
+                });
+            }
+            source => reason = reason.or(source),
         }
-        Err(Error::UnknownIssuer)
-    };
-    let outcome = leaf.verify_for_usage(
-        ALL_VERIFICATION_ALGS,
-        &trusted.anchors,
-        &chain.intermediates,
-        UnixTime::since_unix_epoch(Duration::from_secs(now)),
-        AnyPurpose,
-        None,
-        Some(&take),
-    );
-    match outcome.err() {
-        // Also where a path was found: how far a search comes must not
-        // decide which selectors a machine has.
-        Some(source) if is_budget(&source) => Err(CertificateError::TooCostly { source }),
-        source => match (found.into_inner(), source) {
-            (found, _) if !found.is_empty() => Ok(found.iter().map(authority).collect()),
-            (_, _) if unfit.into_inner() => Err(CertificateError::AuthorityUnfit),
-            (_, source) => Err(CertificateError::Untrusted {
-                source: source.unwrap_or(Error::UnknownIssuer),
-            }),
-        },
+        if rest.is_empty() {
+            break;
+        }
+    }
+    match found.into_inner() {
+        found if !found.is_empty() => Ok(found.iter().map(authority).collect()),
+        _ if unfit.into_inner() => Err(CertificateError::AuthorityUnfit),
+        _ => Err(untrusted(reason.unwrap_or(Error::UnknownIssuer))),
     }
 }
 
@@ -266,21 +310,6 @@ fn located(
         Ok(())
     } else {
         Err(CertificateError::ClientAddressMismatch)
-    }
-}
-
-impl TrustedAuthorities {
-    /// The authorities that `path` leads through.
-    fn on(&self, path: &VerifiedPath<'_>) -> Vec<CertificateDer<'static>> {
-        let anchors = self.anchors.iter();
-        let anchor = anchors
-            .zip(&self.certificates)
-            .find(|(anchor, _)| std::ptr::eq(*anchor, path.anchor()))
-            .map(|(_, der)| der.clone());
-        path.intermediate_certificates()
-            .map(|intermediate| intermediate.der().into_owned())
-            .chain(anchor)
-            .collect()
     }
 }
 

@@ -1,6 +1,9 @@
 //! Why a key file cannot be used. Read by the operator who wrote it.
 
+use std::error::Error as _;
 use std::fmt;
+
+use nameplate_words::grouped;
 
 use super::{MAX_KEY_FILE_BYTES, MAX_KEYS};
 use crate::algorithm::SignatureAlgorithm;
@@ -14,7 +17,11 @@ use crate::pem::PemError;
 #[non_exhaustive]
 pub enum KeyError {
     /// The file is longer than is read.
-    #[error("key file is {bytes} bytes long, more than {MAX_KEY_FILE_BYTES} bytes")]
+    #[error(
+        "key file is {} bytes long, more than {} bytes",
+        grouped(*.bytes),
+        grouped(MAX_KEY_FILE_BYTES)
+    )]
     TooLarge {
         /// Its length.
         bytes: usize,
@@ -36,8 +43,8 @@ pub enum KeyError {
     /// The file has no array called `keys` (RFC 7517 §5.1).
     #[error("key file is not a JWK Set: it has no array `keys`")]
     NotAKeySet,
-    /// One key cannot be used, and that is a mistake rather than a key for
-    /// something else.
+    /// One key makes the whole file unfit: what an operator wrote as PEM is
+    /// meant, and a secret is out wherever it stands.
     #[error("{place} cannot be used")]
     Key {
         /// Where the key stands.
@@ -48,11 +55,11 @@ pub enum KeyError {
     /// The file holds no key.
     #[error("key file holds no key")]
     NoKeys,
-    /// The file holds keys, and each is for something else.
-    #[error("key file holds no key to verify with: {}", Listed(.skipped))]
+    /// The file holds entries, and no key among them can be used.
+    #[error("key file holds no key to verify with: {}", IgnoredKeys(.ignored))]
     NoUsableKey {
         /// Why each was left out.
-        skipped: Vec<SkippedKey>,
+        ignored: Vec<IgnoredKey>,
     },
     /// The file holds more keys than a token is tried with.
     #[error("key file holds {count} keys, more than {MAX_KEYS}")]
@@ -69,6 +76,8 @@ pub enum KeyPlace {
     Line(usize),
     /// The position in the array `keys`, counted from 1.
     Position(usize),
+    /// Beside the array `keys`.
+    Elsewhere,
 }
 
 impl fmt::Display for KeyPlace {
@@ -76,6 +85,7 @@ impl fmt::Display for KeyPlace {
         match self {
             Self::Line(line) => write!(f, "the PEM block that begins in line {line}"),
             Self::Position(position) => write!(f, "key {position} of the set"),
+            Self::Elsewhere => f.write_str("what stands beside `keys`"),
         }
     }
 }
@@ -150,6 +160,24 @@ pub enum KeyProblem {
         /// What the cryptographic library says.
         source: aws_lc_rs::error::KeyRejected,
     },
+    /// It is for something else than verifying signatures, or of a kind that
+    /// is not known here.
+    #[error("it is for something else, as its `{member}` says: `{value}`")]
+    ForSomethingElse {
+        /// Name of the member.
+        member: &'static str,
+        /// What it says.
+        value: PeerText,
+    },
+    /// As many keys as are kept came before it.
+    #[error("{MAX_KEYS} keys came before it, and no more are kept")]
+    OneTooMany,
+    /// A member of it appears twice (RFC 7517 §4).
+    #[error("its member `{member}` appears twice")]
+    Repeated {
+        /// Name of the member.
+        member: PeerText,
+    },
     /// An entry of `keys` that is not a JSON object.
     #[error("it is not a JSON object")]
     NotAnObject,
@@ -208,42 +236,50 @@ pub enum KeyProblem {
     },
 }
 
-/// A key of a JWK Set that was left out, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SkippedKey {
+/// An entry of a JWK Set that was left out (RFC 7517 §5), and why.
+#[derive(Debug)]
+pub struct IgnoredKey {
     /// The position in the array `keys`, counted from 1.
     pub position: usize,
-    /// Name of the member that shows the key to be for something else.
-    pub member: &'static str,
-    /// What that member says.
-    pub value: PeerText,
+    /// Its `kid`, where that is text.
+    pub kid: Option<PeerText>,
+    /// Why.
+    pub why: KeyProblem,
 }
 
-impl fmt::Display for SkippedKey {
+impl fmt::Display for IgnoredKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "key {} has `{}` `{}`",
-            self.position, self.member, self.value
-        )
+        write!(f, "key {}", self.position)?;
+        if let Some(kid) = &self.kid {
+            write!(f, ", kid `{kid}`")?;
+        }
+        write!(f, ": {}", self.why)?;
+        // A list has no room for levels.
+        let mut cause = self.why.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
     }
 }
 
-/// Skipped keys in one line; beyond a few, their number.
-struct Listed<'s>(&'s [SkippedKey]);
+/// Ignored keys in one line; beyond a few, their number.
+#[derive(Debug, Clone, Copy)]
+pub struct IgnoredKeys<'k>(pub &'k [IgnoredKey]);
 
-impl fmt::Display for Listed<'_> {
+impl fmt::Display for IgnoredKeys<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 4;
+        const SHOWN: usize = 8;
         for (index, key) in self.0.iter().take(SHOWN).enumerate() {
             if index > 0 {
-                f.write_str(", ")?;
+                f.write_str("; ")?;
             }
             write!(f, "{key}")?;
         }
         match self.0.len().saturating_sub(SHOWN) {
             0 => Ok(()),
-            more => write!(f, " and {more} more"),
+            more => write!(f, "; and {more} more"),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::difference::Difference;
 use crate::error::TokenError;
 use crate::json::{Json, Object};
 use crate::peer_text::PeerText;
@@ -137,8 +138,9 @@ impl<'a> Claims<'a> {
             (None, issuer) => Ok(issuer),
             (Some(_), None) => Err(TokenError::IssuerMissing),
             (Some(expected), Some(issuer)) if issuer == expected => Ok(Some(issuer)),
-            (Some(_), Some(issuer)) => Err(TokenError::IssuerMismatch {
-                issuer: PeerText::new(&issuer),
+            (Some(expected), Some(issuer)) => Err(TokenError::IssuerMismatch {
+                issuer: PeerText::long(&issuer),
+                expected: Difference::between(&issuer, expected),
             }),
         }
     }
@@ -150,11 +152,12 @@ impl<'a> Claims<'a> {
         if expected.is_empty() || audiences.iter().any(|audience| expected.contains(audience)) {
             return Ok(audiences);
         }
-        match audiences.first() {
+        match Difference::nearest(&audiences, expected) {
             None => Err(TokenError::AudienceMissing),
-            Some(first) => Err(TokenError::AudienceMismatch {
-                audience: PeerText::new(first),
+            Some((audience, nearest)) => Err(TokenError::AudienceMismatch {
+                audience: PeerText::long(audience),
                 count: audiences.len(),
+                nearest: Some(nearest).filter(Difference::says_how),
             }),
         }
     }
@@ -351,7 +354,10 @@ mod tests {
         assert_eq!(issued_by("{}", None), Ok(None));
         assert_eq!(
             issued_by(r#"{"iss":"A"}"#, Some("a")),
-            Err("issuer `A` is not the configured one".to_owned())
+            Err(
+                "issuer `A` is not the configured `a`, which differs in upper and lower case"
+                    .to_owned()
+            )
         );
         assert_eq!(
             issued_by("{}", Some("a")),

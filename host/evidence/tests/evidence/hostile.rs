@@ -50,8 +50,8 @@ fn a_token_has_16384_bytes_at_most() {
         (
             "token_too_large",
             format!(
-                "token is {} bytes long, more than 16384 bytes",
-                longer.len()
+                "token is {} bytes long, more than 16,384 bytes",
+                nameplate_words::grouped(longer.len())
             )
         )
     );

@@ -11,6 +11,7 @@
     reason = "test code; clippy's own exemption covers `#[test]` functions only"
 )]
 
+mod asked;
 mod certificates;
 mod hostile;
 mod jwks;

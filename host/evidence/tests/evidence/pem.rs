@@ -60,16 +60,16 @@ fn a_file_holds_a_key() {
 }
 
 #[test]
-fn a_file_holds_32_keys_at_most() {
+fn a_file_holds_100_keys_at_most() {
     assert_eq!(
         KeySet::from_pem(P256.pem().repeat(MAX_KEYS).as_bytes())
             .unwrap()
             .len(),
-        32
+        100
     );
     assert_eq!(
         refused(&P256.pem().repeat(MAX_KEYS + 1)),
-        "key file holds 33 keys, more than 32"
+        "key file holds 101 keys, more than 100"
     );
 }
 
@@ -83,7 +83,7 @@ fn a_file_has_a_mebibyte_at_most() {
     assert!(KeySet::from_pem(file(MAX_KEY_FILE_BYTES).as_bytes()).is_ok());
     assert_eq!(
         refused(&file(MAX_KEY_FILE_BYTES + 1)),
-        "key file is 1048577 bytes long, more than 1048576 bytes"
+        "key file is 1,048,577 bytes long, more than 1,048,576 bytes"
     );
 }
 

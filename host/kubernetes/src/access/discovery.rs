@@ -1,6 +1,8 @@
 //! Where an API server is found when nobody says where: as kubectl looks for it.
 
 use super::Access;
+use http::Uri;
+use http::uri::Scheme;
 use nameplate_evidence::ApiError;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -103,7 +105,8 @@ impl Access {
                 .ok_or_else(|| ApiError::NotConfigured {
                     what: "no API server is named, and this is not a pod".to_owned(),
                 })?;
-        if !server.starts_with("https://") {
+        let is_https = |uri: Uri| uri.scheme() == Some(&Scheme::HTTPS);
+        if !server.parse().is_ok_and(is_https) {
             return Err(ApiError::NotConfigured {
                 what: format!("`{server}` is not an https URL"),
             });
@@ -191,10 +194,9 @@ mod tests {
                 ca: Path::new(MOUNT).join("ca.crt"),
             })
         };
-        assert_eq!(
-            by_token(Some("https://a:1"), &nowhere),
-            access("https://a:1")
-        );
+        for server in ["https://a:1", "HTTPS://a:1"] {
+            assert_eq!(by_token(Some(server), &nowhere), access(server));
+        }
         for (host, url) in [
             ("10.0.0.1", "https://10.0.0.1:443"),
             ("fd00::1", "https://[fd00::1]:443"),

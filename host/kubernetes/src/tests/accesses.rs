@@ -7,7 +7,7 @@ use nameplate_evidence::{ApiError, ClusterApi};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn node_of(bearer: &'static str) -> TestServer {
+pub(super) fn node_of(bearer: &'static str) -> TestServer {
     TestServer::start(move |request| {
         let answer = r#"{"metadata":{"name":"n","uid":"u"}}"#;
         if request.contains(&format!("Bearer {bearer}\r\n")) {
@@ -18,7 +18,7 @@ fn node_of(bearer: &'static str) -> TestServer {
     })
 }
 
-fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
+pub(super) fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
     fs::write(&path, text).unwrap();
     path
@@ -51,7 +51,7 @@ fn of_several_kubeconfigs_the_first_to_say_a_thing_counts() {
     assert_eq!(
         asked(&[&whole, &broken]).unwrap_err(),
         ApiError::NotConfigured {
-            what: format!("`{}` is not a kubeconfig", broken.display())
+            what: format!("`{}`, line 1: `clusters` is no list", broken.display())
         }
     );
 }
@@ -91,10 +91,7 @@ fn a_token_alone_is_a_credential() {
     assert!(unusable(&url).contains("ca.crt` cannot be read"));
     write(folder.path(), "ca.crt", &server.ca_pem());
     let plain = url.replace("https", "http");
-    assert_eq!(
-        unusable(&plain),
-        "the kubeconfig names a server without https"
-    );
+    assert_eq!(unusable(&plain), format!("`{plain}` is not an https URL"));
     let api = ApiServer::new(access(&url)).unwrap();
     assert!(api.node("n", &patience()).is_ok());
     // The kubelet replaces it.

@@ -56,7 +56,7 @@ impl TestServer {
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let names = vec!["127.0.0.1".to_owned()];
+        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
         let leaf = CertificateParams::new(names)
             .unwrap()
             .signed_by(&key, &ca)

@@ -159,6 +159,31 @@ fn a_panic_of_the_host_is_a_fault() {
     assert_eq!(contained(|| Ok(1)), Ok(1));
 }
 
+/// What ships is far from every bound of its structure.
+#[test]
+fn what_ships_is_small() {
+    let limits = Limits {
+        component_instances: 1,
+        declarations: 10_000,
+        segments: 20,
+        ..Limits::default()
+    };
+    for builtin in crate::BUILTINS {
+        let bounded = structure::check(builtin.component, &limits).unwrap();
+        // So that no page of memory is taken for it.
+        assert!(bounded.instance_bytes < 64 << 10, "{}", builtin.name);
+    }
+    let none = Limits {
+        component_instances: 0,
+        ..Limits::default()
+    };
+    let refused = structure::check(crate::BUILTINS[0].component, &none);
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "instances of components: 1, at most 0 allowed (limit `component_instances`)"
+    );
+}
+
 #[test]
 fn running_out_of_fuel_is_named() {
     let mut request = request("uuid", serde_json::json!({}));
@@ -173,7 +198,10 @@ fn running_out_of_fuel_is_named() {
     let policy = Policy::load(&sandbox, &request).unwrap();
     assert_eq!(
         policy.derive(&facts()),
-        Err(PolicyFault::Fuel { limit: needed })
+        Err(PolicyFault::Fuel {
+            limit: needed,
+            setting: "fuel",
+        })
     );
     request.limits.fuel = needed + 1;
     let policy = Policy::load(&sandbox, &request).unwrap();

@@ -5,6 +5,7 @@
 //! name only once somebody does, so one under way is never taken for one that
 //! was left.
 
+use nameplate_attestor::MAX_SOCKET_BYTES;
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
@@ -49,6 +50,15 @@ impl Socket {
                     return Err(io::Error::other(
                         "a path with `|` cannot be handed to SPIRE",
                     ));
+                }
+                let bytes = path.as_os_str().len();
+                if bytes > MAX_SOCKET_BYTES {
+                    return Err(io::Error::other(format!(
+                        "the socket `{}` has a path of {bytes} bytes, and {MAX_SOCKET_BYTES} are \
+                         the most; let `PLUGIN_UNIX_SOCKET_DIR` or `TMPDIR` name a folder with a \
+                         shorter one",
+                        path.display()
+                    )));
                 }
                 let unnamed = path.with_extension("new");
                 let listener = UnixListener::bind(&unnamed)?;
@@ -116,6 +126,34 @@ mod tests {
         assert_eq!(mode.mode() & 0o777, 0o600);
         drop((socket, other));
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_is_refused_with_what_is_too_long() {
+        let directory = tempfile::tempdir().unwrap();
+        let own = PREFIX.len() + RANDOM + SUFFIX.len();
+        let room = MAX_SOCKET_BYTES - own - directory.path().as_os_str().len() - 2;
+        let at = |length| {
+            let folder = directory.path().join("d".repeat(length));
+            std::fs::create_dir(&folder).unwrap();
+            Socket::bind_in(&folder)
+        };
+        let socket = at(room).unwrap();
+        assert_eq!(socket.path.as_os_str().len(), MAX_SOCKET_BYTES);
+        let error = at(room + 1).err().unwrap().to_string();
+        let named = format!(
+            "the socket `{}/{}/nameplate-",
+            directory.path().display(),
+            "d".repeat(room + 1)
+        );
+        assert!(error.starts_with(&named), "{error}");
+        assert!(
+            error.ends_with(
+                ".sock` has a path of 108 bytes, and 107 are the most; let \
+                 `PLUGIN_UNIX_SOCKET_DIR` or `TMPDIR` name a folder with a shorter one"
+            ),
+            "{error}"
+        );
     }
 
     #[test]

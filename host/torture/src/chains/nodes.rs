@@ -7,15 +7,16 @@ use crate::authority;
 use crate::cluster::{KnownTokens, NODE_UID, POD_UID};
 use crate::error::TortureError;
 use nameplate_evidence::SigningRequestRecord;
-use nameplate_evidence::certificates::{CertificateVerifier, Prover};
+use nameplate_evidence::certificates::{CertificateVerifier, Prover, RequestRule};
 use rcgen::{Certificate, DnType, KeyPair};
 use serde_json::json;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// The node that every good certificate is of.
-const NODE: &str = "node-7";
+pub(super) const NODE: &str = "node-7";
 
+const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
 const NODE_NAME: &str = "authentication.kubernetes.io/node-name";
 const NODE_UID_KEY: &str = "authentication.kubernetes.io/node-uid";
 
@@ -26,6 +27,7 @@ pub(super) fn attacks(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureE
     let mut attacks = names(ground)?;
     attacks.extend(gone(ground)?);
     attacks.extend(requests(ground)?);
+    attacks.extend(requesters(ground)?);
     Ok(attacks)
 }
 
@@ -47,16 +49,21 @@ pub(super) fn requested(
     }
 }
 
-fn signer(verifier: &CertificateVerifier) -> Option<&str> {
+/// Which requests count, where any is looked at.
+fn rule(verifier: &CertificateVerifier) -> Option<&RequestRule> {
     let lookup = verifier.node.as_ref()?.lookup.as_ref()?;
-    lookup.signer.as_deref()
+    lookup.request.as_ref()
+}
+
+fn signer(verifier: &CertificateVerifier) -> Option<&str> {
+    rule(verifier).map(|rule| rule.signer.as_str())
 }
 
 /// A request that an agent on `node` made with its pod's token, and that came
 /// to `leaf`.
 fn record(signer: &str, leaf: &Certificate, node: &str) -> SigningRequestRecord {
     let extra = [
-        ("authentication.kubernetes.io/pod-name", "spire-agent-x7k2p"),
+        (POD_NAME, "spire-agent-x7k2p"),
         ("authentication.kubernetes.io/pod-uid", POD_UID),
         (NODE_NAME, node),
         (NODE_UID_KEY, NODE_UID),
@@ -181,6 +188,103 @@ fn requests(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureError> {
         prover()?.requested_as(request),
         expected("request_mismatch"),
     );
+    Ok(attacks)
+}
+
+/// Requests of which it is not recorded on which node the requester is: as by
+/// Kubernetes before 1.30, and with a credential that is on no node.
+fn requesters(ground: &ChainGround) -> Result<Vec<ChainAttack>, TortureError> {
+    let (own, key) = leaf(ground, "system:node:node-7", "system:nodes")?;
+    let rule = rule(&ground.verifier);
+    let signer = rule.map_or("example.org/signer", |rule| rule.signer.as_str());
+    let expected = |reason| match rule {
+        None => Expected::Unasked("`verify_request`"),
+        Some(rule) if rule.allow_requester_without_node => {
+            Expected::Unasked("`allow_requester_without_node = false`")
+        }
+        Some(_) => Expected::by(reason),
+    };
+    let mut attacks = Vec::new();
+    let mut push = |name: &str, record, expected| -> Result<(), TortureError> {
+        let request = format!("csr-{}", Uuid::new_v4());
+        ground.api.request(&request, record);
+        let prover = authority::prover(&own, &[], &key)?.requested_as(request);
+        attacks.push(attack(
+            name,
+            prover.payload(),
+            Answer::of(prover),
+            expected,
+            Some("kubernetes/kubernetes#57164"),
+        ));
+        Ok(())
+    };
+    let by_pod = |pod: &str| {
+        let mut record = record(signer, &own, NODE);
+        record.extra.remove(NODE_NAME);
+        record.extra.remove(NODE_UID_KEY);
+        record
+            .extra
+            .insert(POD_NAME.to_owned(), vec![pod.to_owned()]);
+        record
+    };
+    push(
+        "a request by a pod, recorded without its node",
+        by_pod("spire-agent-x7k2p"),
+        Expected::Twin,
+    )?;
+    for (name, pod, reason) in [
+        (
+            "a request by a pod that is on another node",
+            "on-another-node",
+            "requester_elsewhere",
+        ),
+        (
+            "a request by a pod that was replaced",
+            "of-another-uid",
+            "requester_pod_mismatch",
+        ),
+        (
+            "a request by a pod of another account",
+            "of-another-account",
+            "requester_pod_account_mismatch",
+        ),
+        (
+            "a request by a pod that is gone",
+            "gone",
+            "requester_pod_gone",
+        ),
+        (
+            "a request by a pod on no node",
+            "unscheduled",
+            "requester_pod_not_scheduled",
+        ),
+    ] {
+        push(name, by_pod(pod), expected(reason))?;
+    }
+    let mut node = record(signer, &own, NODE);
+    node.extra.clear();
+    node.username = format!("system:node:{NODE}");
+    node.groups = vec!["system:nodes".to_owned()];
+    push("a request by the node itself", node.clone(), Expected::Twin)?;
+    for (name, username) in [
+        (
+            "a request by a token that is bound to nothing",
+            "system:serviceaccount:spire:spire-agent",
+        ),
+        ("a request by a bootstrap token", "system:bootstrap:07401b"),
+        ("a request by an administrator", "kubernetes-admin"),
+        (
+            "a request by a user called after the node, of no node's group",
+            "system:node:node-7",
+        ),
+    ] {
+        let record = SigningRequestRecord {
+            username: username.to_owned(),
+            groups: vec!["system:authenticated".to_owned()],
+            ..node.clone()
+        };
+        push(name, record, expected("requester_node_unproven"))?;
+    }
     Ok(attacks)
 }
 

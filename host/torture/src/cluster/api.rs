@@ -44,6 +44,8 @@ pub(crate) struct KnownTokens {
     issued: Mutex<BTreeMap<String, Said>>,
     requests: Mutex<BTreeMap<String, SigningRequestRecord>>,
     account: String,
+    /// Where its pods run.
+    node: String,
 }
 
 impl KnownTokens {
@@ -53,6 +55,15 @@ impl KnownTokens {
             issued: Mutex::default(),
             requests: Mutex::default(),
             account: account.to_owned(),
+            node: NODE.to_owned(),
+        }
+    }
+
+    /// The same, whose pods run on `node`.
+    pub(crate) fn on(self, node: &str) -> Self {
+        Self {
+            node: node.to_owned(),
+            ..self
         }
     }
 
@@ -115,7 +126,7 @@ impl ClusterApi for KnownTokens {
         let good = PodRecord {
             uid: Some(POD_UID.to_owned()),
             service_account: Some(self.account.clone()),
-            node_name: Some(NODE.to_owned()),
+            node_name: Some(self.node.clone()),
             pod_ip: Some("10.20.0.17".to_owned()),
             host_ip: Some("192.0.2.7".to_owned()),
             labels: BTreeMap::new(),

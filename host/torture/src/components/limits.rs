@@ -17,6 +17,9 @@ pub(crate) const REASON: Limits = Limits {
     locals: 120_000,
     joins: 600_000,
     indirect_calls: 1_000,
+    component_instances: 100,
+    declarations: 200_000,
+    segments: 2_500,
     settings_bytes: 256 << 10,
     fuel: 10_000_000,
     configure_fuel: 40_000_000,
@@ -29,6 +32,9 @@ pub(crate) const REASON: Limits = Limits {
     stack_bytes: 512 << 10,
     lifted_bytes: 1 << 20,
 };
+
+/// The same for elements of tables that stand in the file.
+const REASON_LISTED: usize = 200_000;
 
 /// The answer of a good policy, at 16.
 const ANSWER: &str = r#"
@@ -48,7 +54,7 @@ pub(super) enum Limited {
 /// that can be compared; and what it says when it is met.
 type Known = (&'static str, u128, u128, u128, &'static [&'static str]);
 
-fn known(limits: &Limits) -> [Known; 18] {
+fn known(limits: &Limits) -> [Known; 21] {
     let usual = Limits::default();
     let bytes = |limit: usize| limit as u128;
     macro_rules! limit {
@@ -70,6 +76,9 @@ fn known(limits: &Limits) -> [Known; 18] {
         limit!(locals, bytes, &["locals"]),
         limit!(joins, bytes, &["joins"]),
         limit!(indirect_calls, bytes, &["indirect_calls"]),
+        limit!(component_instances, bytes, &["component_instances"]),
+        limit!(declarations, bytes, &["declarations"]),
+        limit!(segments, bytes, &["segments"]),
         limit!(settings_bytes, bytes, &["settings_bytes"]),
         limit!(fuel, u128::from, &["policy_fuel"]),
         limit!(configure_fuel, u128::from, &["policy_fuel"]),
@@ -79,7 +88,7 @@ fn known(limits: &Limits) -> [Known; 18] {
             &["policy_deadline"]
         ),
         limit!(memory_bytes, bytes, &["policy_memory"]),
-        limit!(table_elements, bytes, &["policy_table"]),
+        limit!(table_elements, bytes, &["policy_table", "table_elements"]),
         limit!(instances, bytes, &["policy_instantiation", "instances"]),
         limit!(memories, bytes, &["policy_instantiation"]),
         limit!(tables, bytes, &["policy_instantiation"]),
@@ -126,6 +135,9 @@ pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyEr
         locals,
         joins,
         indirect_calls,
+        component_instances,
+        declarations,
+        segments,
         settings_bytes,
         fuel,
         configure_fuel,
@@ -173,7 +185,12 @@ pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyEr
     let variables = over(locals, REASON.locals);
     let crossings = over(joins, REASON.joins).div_ceil(1_000);
     let calls = over(indirect_calls, REASON.indirect_calls);
+    let doublings = over(component_instances, REASON.component_instances).ilog2() + 1;
+    let parts = over(declarations, REASON.declarations);
+    let pieces = over(segments, REASON.segments);
     let elements = over(table_elements, REASON.table_elements);
+    // Listed in the file, where each takes a byte, and time of the compiler.
+    let listed = over(table_elements, REASON_LISTED);
     let beyond = over(memory_bytes, REASON.memory_bytes).div_ceil(PAGE);
     let copies = over(lifted_bytes, REASON.lifted_bytes).div_ceil(1 << 10);
     let made_of = instances.min(REASON.instances);
@@ -246,6 +263,31 @@ pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyEr
                 "(call_indirect (type $f) (i32.const 0))".repeat(calls)
             ),
             "indirect_calls",
+        )?,
+        attack(
+            format!("has {doublings} components that each instantiate the one before twice"),
+            doubled(doublings),
+            "component_instances",
+            &["component_instances"],
+        )?,
+        attack(
+            format!("declares a type of {parts} parts in a few bytes"),
+            format!("(core module $unused) {}", tuples(parts)),
+            "declarations",
+            &["declarations"],
+        )?,
+        structure(
+            format!("has {pieces} empty data segments that cannot be merged"),
+            format!(
+                "{} (func (memory.init 0 (i32.const 0) (i32.const 0) (i32.const 0)))",
+                "(data (i32.const 0) \"\")".repeat(pieces)
+            ),
+            "segments",
+        )?,
+        structure(
+            format!("has a segment of {listed} table elements"),
+            format!("(func $f) (elem declare func {})", "$f ".repeat(listed)),
+            "table_elements",
         )?,
         settings,
         // A slow machine may meet the deadline first.
@@ -336,6 +378,27 @@ pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyEr
         )?
         .repeating("CVE-2026-27204"),
     ])
+}
+
+/// Components of which each instantiates the one before twice.
+fn doubled(count: u32) -> String {
+    let mut text = "(core module $unused) (component $c0)".to_owned();
+    for number in 1..count {
+        let before = format!("(instance (instantiate $c{}))", number - 1);
+        text.push_str(&format!("(component $c{number} {before} {before})"));
+    }
+    let last = format!("(instance (instantiate $c{}))", count.saturating_sub(1));
+    format!("{text} {last} {last}")
+}
+
+/// Types that are made of two of the one before, until they have so many parts.
+fn tuples(parts: usize) -> String {
+    let mut text = "(type $t0 (tuple u8 u8))".to_owned();
+    for number in 1..=parts.ilog2() {
+        let before = number - 1;
+        text.push_str(&format!("(type $t{number} (tuple $t{before} $t{before}))"));
+    }
+    text
 }
 
 /// Functions that declare `count` variables together; one may declare 50,000.

@@ -11,6 +11,7 @@
 )]
 
 mod certificates;
+mod commands;
 mod configuration;
 mod endings;
 mod identities;
@@ -61,6 +62,7 @@ fn in_a_real_spire() {
     let stock = identities::are_those_of_spire(&mut run, &subject);
     identities::of_the_other_shape(&mut run, &subject);
     identities::of_service_accounts(&mut run);
+    commands::ask_about_tokens(&mut run, &subject, &stock);
     refusals::of_tokens(&mut run, &subject);
     certificates::have_spires_ids(&mut run);
     certificates::of_spires_own_authority(&mut run);
@@ -69,6 +71,7 @@ fn in_a_real_spire() {
     requests::are_approved_and_denied(&mut run, &subject);
     requests::are_kept_and_renewed(&mut run, &subject);
     requests::are_refused_by_what_the_api_server_knows(&mut run);
+    commands::ask_about_certificates(&mut run);
     configuration::is_validated(&run, &subject);
     swaps::of_the_policy(&mut run, &subject);
     swaps::while_agents_attest_again(&mut run, &subject);

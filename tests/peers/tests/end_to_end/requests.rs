@@ -196,25 +196,44 @@ fn lay(run: &mut Run, node: &str, signer: &str, signed: &Signed) {
 pub(crate) fn are_refused_by_what_the_api_server_knows(run: &mut Run) {
     const CLIENT: &str = "kubernetes.io/kube-apiserver-client";
     let directory = kept(run).display().to_string();
-    let server = server(run);
-    for (step, common_name, signer, reason) in [
+    let (strict, lenient) = (
+        server(run),
+        server_naming(run, "allow_requester_without_node = true"),
+    );
+    for (step, common_name, signer, server, reason) in [
         (
             "a name that walks out",
             "system:node:../../x",
             KUBELET,
+            &strict,
             "node_name_malformed",
         ),
-        ("no name", "system:node:", KUBELET, "node_name_malformed"),
+        (
+            "no name",
+            "system:node:",
+            KUBELET,
+            &strict,
+            "node_name_malformed",
+        ),
         (
             "another signer",
             "system:node:node-1",
             CLIENT,
+            &strict,
             "request_signer",
+        ),
+        (
+            "an administrator asks, who is on no node",
+            "system:node:node-1",
+            KUBELET,
+            &strict,
+            "requester_node_unproven",
         ),
         (
             "a node that there is not",
             "system:node:ghost",
             KUBELET,
+            &lenient,
             "node_gone",
         ),
     ] {
@@ -222,7 +241,7 @@ pub(crate) fn are_refused_by_what_the_api_server_knows(run: &mut Run) {
         lay(run, "node-1", signer, &signed);
         let more = format!("key_directory = \"{directory}\"\nsigner = \"{signer}\"");
         let stanza = agent(run, "node-1", &more);
-        let refused = run.refuse(&format!("k8s: {step}"), &server, &stanza);
+        let refused = run.refuse(&format!("k8s: {step}"), server, &stanza);
         assert_eq!(refused, reason, "{step}");
         run.cluster.delete_request("by-an-administrator");
     }
@@ -234,7 +253,7 @@ pub(crate) fn are_refused_by_what_the_api_server_knows(run: &mut Run) {
         "/api/v1/nodes",
         &json!({"metadata": {"name": "node-2"}}),
     );
-    let spire = run.spire(step, &server);
+    let spire = run.spire(step, &strict);
     let stanza = agent(run, "node-2", "");
     let elsewhere = spire.start_agent("a", &stanza);
     let request = run.cluster.requested(&[]);

@@ -200,7 +200,7 @@ impl KeyDirectory {
         }
         self.check()?;
         let path = self.file();
-        let bytes = match nameplate_files::read(&path, MAX_KEY_FILE_BYTES) {
+        let bytes = match nameplate_files::read_confined(&path, MAX_KEY_FILE_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if is_missing(&error) => return Ok(None),
             Err(error) => return Err(error.into()),

@@ -19,6 +19,7 @@ use crate::spiffe_id::TrustDomain;
 use crate::token_method::TokenMethod;
 use nameplate_evidence::Method;
 use nameplate_evidence::certificates::CertificateVerifier;
+use nameplate_files::DirectoryCheck;
 use nameplate_policy::{Limits, PolicySource};
 use std::path::Path;
 
@@ -102,7 +103,7 @@ pub(super) fn attestor(
         let own_state = declared.and_then(|_| state_directory(table));
         let state = own_state.as_deref().or(state);
         let state = state.map(|directory| directory.join(&entry.key));
-        let swaps = swaps(table, state, &naming);
+        let mut swaps = swaps(table, state, &naming);
         let (one_time_tokens, trust) = match proof {
             Proof::Certificate(verifier) => (false, verifier.map(TrustConfig::Certificates)),
             Proof::Token(method) => (
@@ -110,12 +111,19 @@ pub(super) fn attestor(
                 clusters(table, method, &naming, least_id_bytes).map(TrustConfig::Clusters),
             ),
         };
-        let decision_log = decision_log::decision_log(table);
+        let mut decision_log = decision_log::decision_log(table);
+        let check = directory_check(table, swaps.state.is_some() || decision_log.is_some());
+        swaps.directory_check = check;
+        if let Some(log) = &mut decision_log {
+            log.options.directory_check = check;
+        }
+        let cluster_share = cluster_share(table, trust.as_ref());
         Some(AttestorConfig {
             name: name?,
             method,
             naming,
             one_time_tokens,
+            cluster_share,
             swaps,
             trust: trust?,
             decision_log,
@@ -194,6 +202,36 @@ fn one_time_tokens(table: &mut TableReader<'_, '_>, method: TokenMethod) -> bool
         return false;
     }
     once.value
+}
+
+/// Whether nobody else may write to where something is `kept`.
+fn directory_check(table: &mut TableReader<'_, '_>, kept: bool) -> DirectoryCheck {
+    let Some(check) = table.boolean("check_directories") else {
+        return DirectoryCheck::On;
+    };
+    if !kept {
+        let text = "`check_directories` without `state_directory` or `decision_log` says nothing";
+        table.note(Problem::error(check.span, text));
+    }
+    if check.value {
+        DirectoryCheck::On
+    } else {
+        DirectoryCheck::Off
+    }
+}
+
+/// What one cluster may have of the places in which others are waited for.
+fn cluster_share(table: &mut TableReader<'_, '_>, trust: Option<&TrustConfig>) -> Option<f64> {
+    let place = table.entry("attest_limits")?.key_span.clone();
+    let share = table.table("attest_limits", |table| {
+        table.share("cluster_share").map(|share| share.value)
+    });
+    if trust.is_some_and(|trust| !trust.waits_for_others()) {
+        let text = "`attest_limits` says nothing here: no cluster waits for an API server or for \
+                    keys that are published";
+        table.note(Problem::warning(place, text));
+    }
+    share.flatten()
 }
 
 fn clusters(

@@ -159,9 +159,24 @@ fn bundle(table: &mut TableReader<'_, '_>) -> Option<TrustedAuthorities> {
             return None;
         }
     };
-    let loaded: Vec<_> = paths.into_iter().map(|path| load(table, path)).collect();
-    let all: Option<Vec<TrustedAuthorities>> = loaded.into_iter().collect();
-    all?.into_iter().reduce(TrustedAuthorities::and)
+    let loaded: Vec<_> = paths
+        .into_iter()
+        .map(|path| (path.span.clone(), load(table, path)))
+        .collect();
+    let mut all: Option<TrustedAuthorities> = None;
+    for (place, one) in loaded {
+        let one = one?;
+        let Some(before) = all else {
+            all = Some(one);
+            continue;
+        };
+        let both = before.and(&one).map_err(|error| {
+            let text = format!("unable to load trust bundle: {}", chain(&error));
+            table.note(Problem::error(place, text));
+        });
+        all = Some(both.ok()?);
+    }
+    all
 }
 
 fn load(table: &mut TableReader<'_, '_>, path: Field<&str>) -> Option<TrustedAuthorities> {

@@ -15,7 +15,7 @@ use crate::error::chain;
 use crate::spiffe_id::PathSegment;
 use crate::token_method::TokenMethod;
 use nameplate_evidence::{
-    AllowedServiceAccount, Binding, Cluster, KeySet, LocalProof, MAX_KEY_FILE_BYTES,
+    AllowedServiceAccount, Binding, Cluster, IgnoredKeys, KeySet, LocalProof, MAX_KEY_FILE_BYTES,
     MalformedServiceAccount, Proof, ReviewProof, TrustedKeys, thumbprint_of_pem,
 };
 use std::error::Error;
@@ -148,7 +148,9 @@ fn keys(table: &mut TableReader<'_, '_>, name: &str, method: TokenMethod) -> Opt
                 .map(TrustedKeys::Fixed)
         }
         ["jwks_file"] => {
-            key_file(table, name, "jwks_file", KeySet::from_jwks).map(TrustedKeys::Fixed)
+            let keys = key_file(table, name, "jwks_file", KeySet::from_jwks)?;
+            note_ignored(table, name, &keys);
+            Some(TrustedKeys::Fixed(keys))
         }
         ["jwks_url" | "oidc_discovery"] => published::keys(table, name, method, discovery),
         [first, second, ..] => {
@@ -160,6 +162,26 @@ fn keys(table: &mut TableReader<'_, '_>, name: &str, method: TokenMethod) -> Opt
         }
         [_] => None,
     }
+}
+
+/// Says which keys of the set at `jwks_file` verify nothing.
+fn note_ignored(table: &mut TableReader<'_, '_>, name: &str, keys: &KeySet) {
+    let ignored = keys.ignored();
+    if ignored.is_empty() {
+        return;
+    }
+    let place = table
+        .entry("jwks_file")
+        .map(|entry| entry.node.span.clone());
+    let text = format!(
+        "cluster {} ignores {} of the {} keys in its `jwks_file`: {}",
+        quoted(name),
+        ignored.len(),
+        ignored.len() + keys.len(),
+        IgnoredKeys(ignored)
+    );
+    let help = "tokens that name one of them are refused; the other keys verify";
+    table.note(Problem::warning(place, text).with_help(help));
 }
 
 fn key_file<T, E: Error>(

@@ -5,7 +5,7 @@ use super::table::{Field, TableReader};
 use crate::config::nearest::nearest;
 use crate::config::problem::{Problem, quoted};
 use crate::config::{AttestorConfig, DecisionLogConfig};
-use nameplate_decisions::{CheckpointOptions, Flush, OnError, Options, RedactedFact};
+use nameplate_decisions::{CheckpointOptions, Flush, OnError, Options, RedactedFact, Rejections};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -56,6 +56,7 @@ fn options(table: &mut TableReader<'_, '_>, base: Options) -> Options {
     Options {
         flush: flush(table, base.flush),
         on_error: on_error(table).unwrap_or(base.on_error),
+        rejections: rejections(table).unwrap_or(base.rejections),
         queue: or(table.count("queue", 16..=1 << 20), base.queue),
         segment_bytes: table
             .bytes("segment_bytes", 4 << 10..=4 << 30)
@@ -81,6 +82,8 @@ fn options(table: &mut TableReader<'_, '_>, base: Options) -> Options {
             key: path(table, "checkpoint_key"),
         },
         directory: base.directory,
+        // A key of the attestor's, for what else it keeps too.
+        directory_check: base.directory_check,
     }
 }
 
@@ -127,6 +130,20 @@ fn on_error(table: &mut TableReader<'_, '_>) -> Option<OnError> {
         other => {
             let text = format!("unknown `on_error` {}", quoted(other));
             let help = "write `refuse` or `drop`";
+            table.note(Problem::error(written.span, text).with_help(help));
+            None
+        }
+    }
+}
+
+fn rejections(table: &mut TableReader<'_, '_>) -> Option<Rejections> {
+    let written = table.string("rejections")?;
+    match written.value {
+        "count" => Some(Rejections::Count),
+        "each" => Some(Rejections::Each),
+        other => {
+            let text = format!("unknown `rejections` {}", quoted(other));
+            let help = "write `count` or `each`";
             table.note(Problem::error(written.span, text).with_help(help));
             None
         }

@@ -34,6 +34,15 @@ pub(super) fn limits(table: &mut TableReader<'_, '_>, base: &Limits) -> Limits {
             table.count("indirect_calls", 1..=100_000),
             base.indirect_calls,
         ),
+        component_instances: or(
+            table.count("component_instances", 1..=1_000),
+            base.component_instances,
+        ),
+        declarations: or(
+            table.count("declarations", 1..=10_000_000),
+            base.declarations,
+        ),
+        segments: or(table.count("segments", 1..=100_000), base.segments),
         // `{}` has two bytes.
         settings_bytes: or(
             table.bytes("settings_bytes", 2..=1 << 20),

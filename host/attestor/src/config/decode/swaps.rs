@@ -12,6 +12,7 @@ use crate::error::chain;
 use crate::fact::{FactPointer, NoSuchFact};
 use crate::holders::{HoldersLimits, OnCollision};
 use crate::selector_pattern::SelectorPatternError;
+use nameplate_files::DirectoryCheck;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ pub(super) fn swaps(
         collisions,
         subjects: subjects(table),
         state,
+        directory_check: DirectoryCheck::On,
     }
 }
 

@@ -49,6 +49,82 @@ fn a_block_that_comes_again_may_not_contradict_itself() {
     }
 }
 
+/// The tree of a JSON text as SPIRE's library reads it, or what is wrong with
+/// it and the text at that place.
+fn mapped(text: &str) -> Result<serde_json::Value, (String, &str)> {
+    let node = parse(text).unwrap();
+    match maps_for_lists(node, "settings") {
+        Ok(node) => Ok(node.to_json().unwrap()),
+        Err(problem) => Err((problem.message, text.get(problem.span.unwrap()).unwrap())),
+    }
+}
+
+#[test]
+fn a_list_of_maps_is_the_map_of_all_of_them() {
+    let expected = serde_json::json!({"clusters": {"A": {"x": 1, "y": 3}, "B": {"x": 2}}});
+    for text in [
+        r#"{"clusters": {"A": {"x": 1, "y": 3}, "B": {"x": 2}}}"#,
+        r#"{"clusters": [{"A": {"x": 1, "y": 3}, "B": {"x": 2}}]}"#,
+        r#"{"clusters": [{"A": {"x": 1, "y": 3}}, {}, {"B": {"x": 2}}]}"#,
+        r#"{"clusters": [{"A": [{"x": 1}, {"y": 3}]}, {"B": [{"x": 2}]}]}"#,
+        r#"{"clusters": [{"A": {"x": 1}}, {"A": {"y": 3}}, {"B": {"x": 2}}]}"#,
+        r#"{"clusters": [{"A": [{"x": 1}]}, {"A": [{"y": 3}], "B": [{"x": 2}]}]}"#,
+    ] {
+        assert_eq!(mapped(text), Ok(expected.clone()), "{text}");
+    }
+    // What is not a map makes a list a list.
+    for list in [
+        r#"[]"#,
+        r#"["a"]"#,
+        r#"[{"a": 1}, 1]"#,
+        r#"[[{"a": 1}]]"#,
+        r#"[null]"#,
+    ] {
+        let text = format!(r#"{{"a": {list}}}"#);
+        let list = parse(&text).unwrap();
+        assert_eq!(maps_for_lists(list.clone(), "settings").unwrap(), list);
+    }
+}
+
+#[test]
+fn maps_of_one_list_may_not_contradict_each_other() {
+    for (text, key) in [
+        (r#"{"a": [{"x": 1}, {"x": 1}]}"#, "x"),
+        (r#"{"a": [{"x": {"y": 1}}, {"x": {"y": 2}}]}"#, "y"),
+        (r#"{"a": [{"x": {"y": 1}}, {"x": 2}]}"#, "x"),
+        (r#"{"a": [{"x": ["y"]}, {"x": ["z"]}]}"#, "x"),
+    ] {
+        let place = &format!("\"{key}\"");
+        let (message, shown) = mapped(text).unwrap_err();
+        assert_eq!(
+            (message, shown),
+            (format!("`{key}` is given twice"), &**place)
+        );
+    }
+}
+
+#[test]
+fn what_a_policy_is_told_is_its_own() {
+    let text = r#"{"policy": [{"source": "s", "settings": [{"rules": [{"a": 1}, {"a": 2}]}]}]}"#;
+    let expected = serde_json::json!({
+        "policy": {"source": "s", "settings": {"rules": [{"a": 1}, {"a": 2}]}}
+    });
+    assert_eq!(mapped(text), Ok(expected));
+}
+
+#[test]
+fn a_map_of_many_keeps_its_places() {
+    let text = r#"{"clusters": [{"A": {"x": 1}}, {"B": [{"x": 2}]}]}"#;
+    let node = maps_for_lists(parse(text).unwrap(), "settings").unwrap();
+    let shown = |pointer| text.get(node.at_pointer(pointer).unwrap()).unwrap();
+    assert_eq!(shown("/clusters/B/x"), r#""x": 2"#);
+    assert_eq!(shown("/clusters/B"), r#""B": [{"x": 2}]"#);
+    let inside = text
+        .strip_prefix('{')
+        .and_then(|text| text.strip_suffix('}'));
+    assert_eq!(Some(shown("/clusters")), inside);
+}
+
 #[test]
 fn each_kind_of_value_is_read() {
     let text = "# a\n// b\n/* c\n */ s = \"a\\tb\\\"\\\\\\u00e9\\U0001F600\\x41\\101\" // d\n\

@@ -30,6 +30,9 @@ pub struct Replay {
     pub redacted: u64,
     /// Decisions that no policy was asked for.
     pub not_asked: u64,
+    /// Attestations that are counted in the log and have no record: nothing was
+    /// proven, and no policy was asked.
+    pub counted: u64,
     /// Decisions that cannot be made again.
     pub unreplayable: u64,
     /// Why not, and how often; the first few reasons.
@@ -55,6 +58,8 @@ pub struct ReplayProgress {
 struct Chunk<T> {
     number: u64,
     bytes: u64,
+    /// Counted so far, in place of a record each.
+    counted: u64,
     items: Vec<T>,
 }
 
@@ -105,8 +110,15 @@ impl Replay {
             let mut next = 0;
             for chunk in done {
                 waiting.insert(chunk.number, chunk);
-                while let Some(Chunk { bytes, items, .. }) = waiting.remove(&next) {
+                while let Some(chunk) = waiting.remove(&next) {
+                    let Chunk {
+                        bytes,
+                        counted,
+                        items,
+                        ..
+                    } = chunk;
                     next += 1;
+                    replay.counted = counted;
                     for item in items {
                         replay.count(item, &mut diverged);
                     }
@@ -164,6 +176,7 @@ fn read_all(
         let chunk = Chunk {
             number,
             bytes: log.bytes_read(),
+            counted: log.counted(),
             items,
         };
         if read.send(chunk).is_err() || ended {
@@ -185,6 +198,7 @@ fn work(
         let Ok(Chunk {
             number,
             bytes,
+            counted,
             items,
         }) = next
         else {
@@ -197,6 +211,7 @@ fn work(
         let sent = made.send(Chunk {
             number,
             bytes,
+            counted,
             items,
         });
         if sent.is_err() {

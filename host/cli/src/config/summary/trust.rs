@@ -6,7 +6,7 @@ use nameplate_attestor::OnCollision;
 use nameplate_attestor::config::{
     AttestorConfig, CollisionsConfig, GateConfig, NamingConfig, RollbackConfig,
 };
-use nameplate_attestor::decisions::{Flush, OnError, Options};
+use nameplate_attestor::decisions::{Flush, OnError, Options, Rejections};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::path::Path;
@@ -34,6 +34,7 @@ struct LogSummary<'a> {
     directory: &'a Path,
     flush: &'static str,
     on_error: &'static str,
+    rejections: &'static str,
     redact: Vec<String>,
     checkpoint_file: Option<&'a Path>,
     signed: bool,
@@ -124,6 +125,10 @@ impl<'a> LogSummary<'a> {
                 OnError::Refuse => "refuse",
                 OnError::Drop => "drop",
             },
+            rejections: match options.rejections {
+                Rejections::Count => "count",
+                Rejections::Each => "each",
+            },
             redact: options.redact.iter().map(ToString::to_string).collect(),
             checkpoint_file: options.checkpoints.file.as_deref(),
             signed: options.checkpoints.key.is_some(),
@@ -138,6 +143,9 @@ impl<'a> LogSummary<'a> {
             "",
             format_args!("flush `{flush}`, on an error `{on_error}`"),
         )?;
+        if self.rejections == "each" {
+            row(out, "", "every rejection has a record")?;
+        }
         if !self.redact.is_empty() {
             let without = printable(&self.redact.join(", "));
             row(out, "", format_args!("without {without}"))?;

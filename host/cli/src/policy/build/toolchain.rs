@@ -1,8 +1,13 @@
 //! The compiler and the package manager that build a policy.
 //!
 //! Finds out what is installed, and runs it without what the environment would
-//! add. Trusts the programs that `RUSTC` and `CARGO` name, or `PATH`.
+//! add. Trusts the programs that `PATH` finds: where they are `rustup`'s, the
+//! `rust-toolchain.toml` of the project chooses the compiler. An outer cargo
+//! (`cargo run`, a build script) says in its environment which compiler *it*
+//! was started with and what *it* builds, and none of that is meant for this
+//! build.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,8 +50,7 @@ pub(super) fn require_target(dir: &Path) -> anyhow::Result<()> {
 }
 
 fn rustc(dir: &Path, arguments: &[&str]) -> anyhow::Result<String> {
-    let program = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(program)
+    let output = command("rustc")
         .args(arguments)
         .current_dir(dir)
         .output()
@@ -63,16 +67,79 @@ fn rustc(dir: &Path, arguments: &[&str]) -> anyhow::Result<String> {
 
 /// A `cargo` that runs in `dir` and takes no flags from the environment.
 pub(super) fn cargo(dir: &Path) -> Command {
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(program);
+    let mut command = command("cargo");
     command
         .current_dir(dir)
         // Would override the profile above.
         .env("CARGO_INCREMENTAL", "0")
-        .env("CARGO_TERM_COLOR", "never")
-        .env_remove("RUSTFLAGS")
-        .env_remove("RUSTC_WORKSPACE_WRAPPER");
+        .env("CARGO_TERM_COLOR", "never");
     command
+}
+
+/// The program of that name on `PATH`, without what is not meant for it.
+fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if !reaches(&name) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Variables of cargo and rustc that say where things are kept, how they are
+/// fetched and how progress is shown. The rest of theirs choose a compiler, its
+/// flags or a profile, or describe the package that an outer cargo builds.
+const REACH: [&str; 11] = [
+    "CARGO_BUILD_BUILD_DIR",
+    "CARGO_BUILD_JOBS",
+    "CARGO_BUILD_TARGET_DIR",
+    "CARGO_HOME",
+    "CARGO_LOG",
+    "CARGO_MAKEFLAGS",
+    "CARGO_TARGET_DIR",
+    "RUST_BACKTRACE",
+    "RUST_LOG",
+    "RUST_MIN_STACK",
+    // Counts how often `rustup`'s programs started each other.
+    "RUST_RECURSION_COUNT",
+];
+
+/// The same, by how they begin.
+const REACH_ALL: [&str; 7] = [
+    "CARGO_CREDENTIAL_",
+    "CARGO_HTTP_",
+    "CARGO_NET_",
+    "CARGO_REGISTRIES_",
+    "CARGO_REGISTRY_",
+    "CARGO_SOURCE_",
+    "CARGO_TERM_",
+];
+
+/// Whether a variable of the environment is meant for the build of a policy.
+fn reaches(name: &OsStr) -> bool {
+    // What is not text is none of theirs.
+    let name = name.to_str().unwrap_or_default();
+    if name.starts_with("RUSTUP_") {
+        // Above all, the choice that `rust-toolchain.toml` would lose to.
+        return !name.starts_with("RUSTUP_TOOLCHAIN");
+    }
+    let theirs = name.starts_with("CARGO") || name.starts_with("RUST");
+    // What a build script is told of the package that it is a part of.
+    let told = [
+        "OUT_DIR",
+        "TARGET",
+        "HOST",
+        "NUM_JOBS",
+        "OPT_LEVEL",
+        "PROFILE",
+        "DEBUG",
+    ];
+    if theirs {
+        REACH.contains(&name) || REACH_ALL.iter().any(|begin| name.starts_with(begin))
+    } else {
+        !told.contains(&name) && !name.starts_with("DEP_")
+    }
 }
 
 /// Where cargo unpacks the dependencies' sources.
@@ -84,4 +151,58 @@ pub(super) fn cargo_home(dir: &Path) -> anyhow::Result<PathBuf> {
     std::env::home_dir()
         .map(|home| home.join(".cargo"))
         .context("neither a home directory nor CARGO_HOME is known")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reaches;
+
+    #[test]
+    fn what_an_outer_cargo_says_is_not_meant_for_the_build() {
+        let told = |name: &&&str| reaches(name.as_ref());
+        let meant = [
+            "PATH",
+            "HOME",
+            "HTTPS_PROXY",
+            "CARGO_HOME",
+            "CARGO_TARGET_DIR",
+            "CARGO_NET_OFFLINE",
+            "CARGO_REGISTRIES_OURS_TOKEN",
+            "CARGO_SOURCE_CRATES_IO_REPLACE_WITH",
+            "CARGO_HTTP_PROXY",
+            "RUSTUP_HOME",
+            "RUSTUP_DIST_SERVER",
+            "RUST_BACKTRACE",
+        ];
+        let missing: Vec<_> = meant.iter().filter(|name| !told(name)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        let others = [
+            "RUSTUP_TOOLCHAIN",
+            "RUSTUP_TOOLCHAIN_SOURCE",
+            "CARGO",
+            "CARGO_MANIFEST_DIR",
+            "CARGO_PKG_NAME",
+            "CARGO_CFG_TARGET_OS",
+            "CARGO_FEATURE_X",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "CARGO_BUILD_RUSTFLAGS",
+            "CARGO_BUILD_RUSTC",
+            "CARGO_BUILD_RUSTC_WRAPPER",
+            "CARGO_BUILD_TARGET",
+            "CARGO_PROFILE_RELEASE_LTO",
+            "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER",
+            "RUSTC",
+            "RUSTC_WRAPPER",
+            "RUSTC_WORKSPACE_WRAPPER",
+            "RUSTC_BOOTSTRAP",
+            "RUSTFLAGS",
+            "RUSTDOCFLAGS",
+            "RUST_TARGET_PATH",
+            "OUT_DIR",
+            "TARGET",
+            "DEP_Z_ROOT",
+        ];
+        let leaked: Vec<_> = others.iter().filter(told).collect();
+        assert!(leaked.is_empty(), "{leaked:?}");
+    }
 }

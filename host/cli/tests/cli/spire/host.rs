@@ -22,6 +22,7 @@ use nameplate_spire::proto::plugin::grpc_broker_client::GrpcBrokerClient;
 use nameplate_spire::proto::plugin::grpc_controller_client::GrpcControllerClient;
 use nameplate_spire::proto::plugin::{ConnInfo, Empty};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -56,6 +57,8 @@ pub(super) struct Services {
     pub(super) agents: Arc<Mutex<Option<Code>>>,
     /// The counters, with their labels.
     pub(super) counted: Arc<Mutex<Vec<String>>>,
+    /// The gauges as they are, by name and labels.
+    pub(super) gauges: watch::Sender<BTreeMap<String, f32>>,
 }
 
 #[tonic::async_trait]
@@ -73,7 +76,17 @@ impl AgentStore for Services {
 
 #[tonic::async_trait]
 impl Metrics for Services {
-    async fn set_gauge(&self, _: Request<SetGaugeRequest>) -> Result<Response<()>, Status> {
+    async fn set_gauge(&self, one: Request<SetGaugeRequest>) -> Result<Response<()>, Status> {
+        let one = one.into_inner();
+        let labels: Vec<_> = one
+            .labels
+            .iter()
+            .map(|label| label.value.as_str())
+            .collect();
+        let line = format!("{} {}", one.key.join("."), labels.join(" "));
+        self.gauges.send_modify(|gauges| {
+            gauges.insert(line, one.val);
+        });
         Ok(Response::new(()))
     }
 
@@ -312,6 +325,18 @@ impl Host {
             .is_err()
         {
             panic!("never logged {words:?}: {}", *self.log.borrow());
+        }
+    }
+
+    /// Waits until a gauge has a value.
+    pub(super) async fn gauged(&self, name: &str, value: f32) {
+        let mut gauges = self.services.gauges.subscribe();
+        let is = |gauges: &BTreeMap<String, f32>| gauges.get(name) == Some(&value);
+        if tokio::time::timeout(PATIENCE, gauges.wait_for(is))
+            .await
+            .is_err()
+        {
+            panic!("never {name} {value}: {:?}", *self.services.gauges.borrow());
         }
     }
 

@@ -3,8 +3,10 @@
 //! The API server here is scripted: the answers of a real one, and of its real
 //! signer, are in `tests/peers`.
 
+mod requesters;
+
 use super::*;
-use nameplate_evidence::certificates::{NodeLookup, NodeRule};
+use nameplate_evidence::certificates::{NodeLookup, NodeRule, RequestRule};
 use nameplate_evidence::subject::{Label, Node, Pod, Requester};
 use nameplate_evidence::{
     ApiError, ClusterApi, NodeRecord, PodRecord, SigningRequestRecord, TokenReview,
@@ -19,6 +21,8 @@ const REQUEST: &str = "nameplate-node-7-x2k9";
 #[derive(Debug, Clone)]
 struct Scripted {
     request: Result<SigningRequestRecord, ApiError>,
+    /// The pod, where it is to be asked for.
+    pod: Result<PodRecord, ApiError>,
     node: Result<NodeRecord, ApiError>,
 }
 
@@ -27,8 +31,9 @@ impl ClusterApi for Scripted {
         panic!("a certificate is no token")
     }
 
-    fn pod(&self, _: &str, _: &str, _: &Patience) -> Result<PodRecord, ApiError> {
-        panic!("a certificate is bound to no pod")
+    fn pod(&self, namespace: &str, name: &str, _: &Patience) -> Result<PodRecord, ApiError> {
+        assert_eq!((namespace, name), ("spire", "agent-1"));
+        self.pod.clone()
     }
 
     fn node(&self, name: &str, _: &Patience) -> Result<NodeRecord, ApiError> {
@@ -48,6 +53,14 @@ struct World {
     leaf: rcgen::Certificate,
     api: Scripted,
     verify_request: bool,
+    allow_requester_without_node: bool,
+}
+
+fn signed_by_kubelets_signer() -> RequestRule {
+    RequestRule {
+        signer: SIGNER.to_owned(),
+        allow_requester_without_node: false,
+    }
 }
 
 fn named(common_name: &str, organizations: &[&str]) -> CertificateParams {
@@ -92,6 +105,10 @@ impl World {
                 conditions: vec!["Approved".to_owned()],
                 certificate: Some(leaf.pem().into_bytes()),
             }),
+            // A node that is recorded is not looked for once more.
+            pod: Err(ApiError::Malformed {
+                what: "the pod was asked for".to_owned(),
+            }),
             node: Ok(NodeRecord {
                 uid: Some("node-uid".to_owned()),
                 labels: labels.into_iter().collect(),
@@ -102,6 +119,7 @@ impl World {
             leaf,
             api,
             verify_request: true,
+            allow_requester_without_node: false,
         }
     }
 
@@ -114,7 +132,10 @@ impl World {
             lookup: Some(NodeLookup {
                 api: Arc::new(self.api.clone()),
                 node_labels: vec!["zone".to_owned()],
-                signer: self.verify_request.then(|| SIGNER.to_owned()),
+                request: self.verify_request.then(|| RequestRule {
+                    allow_requester_without_node: self.allow_requester_without_node,
+                    ..signed_by_kubelets_signer()
+                }),
             }),
         }
     }
@@ -365,15 +386,6 @@ fn the_request_is_the_one_that_the_certificate_came_from() {
     ] {
         assert_eq!(wrong(change), (reason, text.to_owned()));
     }
-    // A node that renews its own, and an administrator, are good requesters.
-    for username in ["system:node:node-7", "kubernetes-admin"] {
-        let mut world = World::new();
-        let request = world.api.request.as_mut().unwrap();
-        request.username = username.to_owned();
-        request.extra = BTreeMap::new();
-        let proven = world.attested(world.rule(), Some(json!(REQUEST))).unwrap();
-        assert_eq!(proven.requester.unwrap().username, username);
-    }
 }
 
 #[test]
@@ -417,10 +429,11 @@ fn a_key_that_is_not_shown_asks_nobody() {
             lookup: Some(NodeLookup {
                 api: Arc::new(Scripted {
                     request: Err(ApiError::OutOfPatience),
+                    pod: Err(ApiError::OutOfPatience),
                     node: Err(ApiError::OutOfPatience),
                 }),
                 node_labels: Vec::new(),
-                signer: Some(SIGNER.to_owned()),
+                request: Some(signed_by_kubelets_signer()),
             }),
         }),
         ..trusting(&[ROOT.der()])

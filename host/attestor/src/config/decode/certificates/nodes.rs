@@ -3,14 +3,17 @@
 
 use super::super::attestor::default_naming;
 use super::super::cluster::cluster_name;
-use super::super::cluster::verification::api_server;
+use super::super::cluster::verification::{api_server, unused_timeout};
 use super::super::compared::{self, label_keys};
 use super::super::table::TableReader;
 use super::{Certificates, bundle, limits, verify_client_ip};
 use crate::config::PolicyPlace;
 use crate::config::problem::Problem;
 use nameplate_evidence::Method;
-use nameplate_evidence::certificates::{CertificateVerifier, NodeLookup, NodeRule, Trust};
+use nameplate_evidence::certificates::{
+    CertificateVerifier, NodeLookup, NodeRule, RequestRule, Trust,
+};
+use std::ops::Range;
 
 /// The signer of kubelets' certificates (Kubernetes, "Certificate Signing
 /// Requests").
@@ -46,8 +49,10 @@ fn node_rule(table: &mut TableReader<'_, '_>) -> Option<NodeRule> {
     let key = kubeconfig_key(table)?;
     let verify = table.boolean("verify_request");
     let asked = table.has(key) || verify.as_ref().is_some_and(|verify| verify.value);
-    let verify_request = verify.as_ref().map_or(asked, |verify| verify.value);
+    // With nobody to ask, that has to be said: it lets an approver name nodes.
+    let verify_request = verify.as_ref().is_none_or(|verify| verify.value);
     let signer = signer(table);
+    let without_node = requester_without_node(table, verify_request);
     if let Some(entry) = table.entry("signer").filter(|_| !verify_request) {
         let text = "`signer` is set, and no CertificateSigningRequest is looked at";
         let problem = Problem::error(entry.node.span.clone(), text);
@@ -55,14 +60,12 @@ fn node_rule(table: &mut TableReader<'_, '_>) -> Option<NodeRule> {
     }
     let labels = label_keys(table, "allowed_node_label_keys");
     if !asked {
-        let place = table.place();
-        let text = "no API server is asked: whoever gets a node's name signed by this authority \
-                    is that node";
-        table.note(Problem::warning(place, text).with_help("give `kube_config_file`"));
+        unasked(table, verify.map(|verify| verify.span));
         if let Some(labels) = labels.filter(|labels| !labels.value.is_empty()) {
             let text = "`allowed_node_label_keys` is set, and no label is read from an API server";
             table.note(Problem::error(labels.span, text).with_help("give `kube_config_file`"));
         }
+        unused_timeout(table, "the cluster");
         return Some(NodeRule { lookup: None });
     }
     if let Some(verify) = verify.filter(|verify| !verify.value) {
@@ -76,9 +79,47 @@ fn node_rule(table: &mut TableReader<'_, '_>) -> Option<NodeRule> {
         lookup: Some(NodeLookup {
             api,
             node_labels,
-            signer: verify_request.then_some(signer),
+            request: verify_request.then_some(RequestRule {
+                signer,
+                allow_requester_without_node: without_node,
+            }),
         }),
     })
+}
+
+/// What there is to say where no API server is asked, which is `agreed` to at
+/// that place, or nowhere.
+fn unasked(table: &mut TableReader<'_, '_>, agreed: Option<Range<usize>>) {
+    let text = "no API server is asked: whoever gets a node's name signed by this authority is \
+                that node";
+    let problem = match agreed {
+        Some(place) => Problem::warning(place, text).with_help("give `kube_config_file`"),
+        None => Problem::error(table.place(), text).with_help(
+            "give `kube_config_file` (`\"\"`: as the pod that this runs in); \
+             `verify_request = false` does without",
+        ),
+    };
+    table.note(problem);
+}
+
+/// Whether a requester counts of which nobody knows on which node it is.
+fn requester_without_node(table: &mut TableReader<'_, '_>, verify_request: bool) -> bool {
+    let key = "allow_requester_without_node";
+    let Some(allow) = table.boolean(key).filter(|allow| allow.value) else {
+        return false;
+    };
+    if !verify_request {
+        let text = format!("`{key}` is set, and no CertificateSigningRequest is looked at");
+        let problem = Problem::error(allow.span, text);
+        table.note(problem.with_help("write `verify_request = true`"));
+    } else {
+        let text = format!(
+            "`{key} = true`: a requester that is on no known node names any node that an \
+             approver signs"
+        );
+        table.note(Problem::warning(allow.span, text));
+    }
+    true
 }
 
 /// What SPIRE's Kubernetes attestors call it, or the first of them did.

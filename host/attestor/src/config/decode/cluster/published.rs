@@ -5,21 +5,12 @@ use super::load;
 use crate::config::problem::{Problem, quoted};
 use crate::error::chain;
 use crate::token_method::TokenMethod;
-use nameplate_evidence::TrustedKeys;
+use nameplate_evidence::{Rhythm, TrustedKeys};
 use nameplate_kubernetes::{KeyLocation, Published, PublishedKeys};
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Age at which a set is fetched again.
-const DEFAULT_REFRESH: Duration = Duration::from_secs(5 * 60);
-
-/// Age at which a set that could not be fetched again is given up.
-const DEFAULT_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Least time between two fetches, whatever peers send.
-const RETRY: Duration = Duration::from_secs(10);
 
 /// The keys under `jwks_url`, or those that OIDC discovery of `issuer` finds.
 pub(super) fn keys(
@@ -58,25 +49,12 @@ pub(super) fn keys(
     let bearer_token_file = table
         .string("jwks_token_file")
         .map(|path| table.reading().path(Path::new(path.value)));
-    let refresh = table
-        .duration(
-            "jwks_refresh",
-            Duration::from_secs(10)..=Duration::from_secs(24 * 60 * 60),
-        )
-        .map_or(DEFAULT_REFRESH, |refresh| refresh.value);
-    let max_age = table
-        .duration(
-            "jwks_max_age",
-            refresh..=Duration::from_secs(30 * 24 * 60 * 60),
-        )
-        .map_or(DEFAULT_MAX_AGE, |age| age.value);
+    let rhythm = rhythm(table, name);
     let published = Published {
         location,
         ca_pem,
         bearer_token_file,
-        refresh,
-        max_age,
-        retry: RETRY,
+        rhythm,
     };
     PublishedKeys::new(published)
         .map_err(|error| {
@@ -89,4 +67,36 @@ pub(super) fn keys(
         })
         .ok()
         .map(|keys| TrustedKeys::Followed(Arc::new(keys)))
+}
+
+/// How often they are fetched.
+fn rhythm(table: &mut TableReader<'_, '_>, name: &str) -> Rhythm {
+    let default = Rhythm::default();
+    let refresh = table
+        .duration(
+            "jwks_refresh",
+            Duration::from_secs(10)..=Duration::from_secs(24 * 60 * 60),
+        )
+        .map_or(default.refresh, |refresh| refresh.value);
+    let max_age = table
+        .duration(
+            "jwks_max_age",
+            refresh..=Duration::from_secs(30 * 24 * 60 * 60),
+        )
+        .map_or(default.max_age, |age| age.value);
+    let serve_while_refreshing = table.boolean("jwks_serve_while_refreshing");
+    if let Some(serve) = serve_while_refreshing.as_ref().filter(|serve| serve.value) {
+        let text = format!(
+            "cluster {} serves old keys while it fetches new ones: a key that was withdrawn \
+             still verifies a token",
+            quoted(name)
+        );
+        table.note(Problem::warning(serve.span.clone(), text));
+    }
+    Rhythm {
+        refresh,
+        max_age,
+        serve_while_refreshing: serve_while_refreshing.is_some_and(|serve| serve.value),
+        ..default
+    }
 }

@@ -8,10 +8,11 @@ use crate::config::problem::{Problem, quoted};
 use crate::error::chain;
 use crate::token_method::TokenMethod;
 use nameplate_evidence::{Binding, ClusterApi, Lookup};
-use nameplate_kubernetes::{Access, ApiServer};
+use nameplate_kubernetes::{API_TIMEOUT, Access, ApiServer};
 use nameplate_policy::PolicySource;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Whether tokens are reviewed by the API server: SPIRE's way with `k8s_psat`,
 /// and with `k8s_sat` where it is asked for. None when that cannot be told.
@@ -73,6 +74,7 @@ pub(super) fn api(
             );
             table.note(Problem::warning(entry.key_span.clone(), text));
         }
+        unused_timeout(table, &format!("cluster {}", quoted(name)));
         return Ok(None);
     }
     api_server(
@@ -82,6 +84,21 @@ pub(super) fn api(
     )
     .map(Some)
     .ok_or(Unusable)
+}
+
+/// How long an API server may take for each answer.
+fn api_timeout(table: &mut TableReader<'_, '_>) -> Duration {
+    let range = Duration::from_millis(100)..=Duration::from_secs(10 * 60);
+    let timeout = table.duration("api_timeout", range);
+    timeout.map_or(API_TIMEOUT, |timeout| timeout.value)
+}
+
+/// Says that a timeout is written where `whom` is asked nothing.
+pub(in crate::config::decode) fn unused_timeout(table: &mut TableReader<'_, '_>, whom: &str) {
+    if let Some(entry) = table.entry("api_timeout") {
+        let text = format!("{whom} has `api_timeout`, and nothing is asked of its API server");
+        table.note(Problem::warning(entry.key_span.clone(), text));
+    }
 }
 
 /// The API server of the kubeconfig that `key` names; with none, or an empty
@@ -101,7 +118,9 @@ pub(in crate::config::decode) fn api_server(
         }
         None => Access::InCluster,
     };
+    let timeout = api_timeout(table);
     ApiServer::new(access)
+        .map(|server| server.with_timeout(timeout))
         .map_err(|error| {
             let text = format!("{whom} cannot be asked: {}", chain(&error));
             let place =

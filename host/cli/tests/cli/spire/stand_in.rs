@@ -1,0 +1,164 @@
+//! Stands in for an API server that does not do its work, over TLS. What real
+//! ones answer is asked of one in the end-to-end suite.
+
+use crate::support::Place;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// It is taken, and nothing comes back.
+    Silent,
+    /// An answer comes back byte by byte, and has no end.
+    Dripping,
+    /// The connection is reset.
+    Resetting,
+    /// It is answered 500.
+    Failing,
+    /// A review says that the token is not good.
+    Reviewing,
+}
+
+/// The API server; it ends with the test's process.
+pub(super) struct StandIn {
+    manner: Arc<Mutex<Manner>>,
+    /// Connections so far.
+    asked: watch::Receiver<usize>,
+}
+
+impl StandIn {
+    /// One that begins in this manner, and a kubeconfig for it in `place`.
+    pub(super) fn start(place: &Place, manner: Manner) -> Self {
+        let mut ca = CertificateParams::default();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
+        let config = Arc::new(config(&ca));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        place.write("api-ca.crt", &ca.pem());
+        place.write(
+            "kubeconfig",
+            &format!(
+                "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+                 contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n\
+                 clusters: [{{name: c, cluster: {{certificate-authority: api-ca.crt, server: '{url}'}}}}]\n\
+                 users: [{{name: u, user: {{token: of-the-reviewer}}}}]\n"
+            ),
+        );
+        let manner = Arc::new(Mutex::new(manner));
+        let (count, asked) = watch::channel(0);
+        let now = Arc::clone(&manner);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (config, manner) = (Arc::clone(&config), *now.lock().unwrap());
+                count.send_modify(|asked| *asked += 1);
+                thread::spawn(move || meet(stream, config, manner));
+            }
+        });
+        Self { manner, asked }
+    }
+
+    /// From now on it is of another manner.
+    pub(super) fn turn(&self, manner: Manner) {
+        *self.manner.lock().unwrap() = manner;
+    }
+
+    /// Connections so far.
+    pub(super) fn asked(&self) -> usize {
+        *self.asked.borrow()
+    }
+
+    /// Waits for so many connections.
+    pub(super) async fn was_asked(&self, times: usize) {
+        let mut asked = self.asked.clone();
+        let enough = asked.wait_for(|asked| *asked >= times);
+        super::soon(enough).await.unwrap();
+    }
+}
+
+fn config(ca: &CertifiedIssuer<'_, KeyPair>) -> ServerConfig {
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()])
+        .unwrap()
+        .signed_by(&key, ca)
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![leaf.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
+        .unwrap()
+}
+
+/// The client may be gone at any time.
+fn meet(tcp: TcpStream, config: Arc<ServerConfig>, manner: Manner) {
+    if manner == Manner::Resetting {
+        // Closed with something unread, a connection is reset.
+        let _something = tcp.peek(&mut [0]);
+        return;
+    }
+    let tls = ServerConnection::new(config).unwrap();
+    let mut stream = StreamOwned::new(tls, tcp);
+    if !request(&mut stream) {
+        return;
+    }
+    let answer = |status: &str, body: &str| {
+        let length = body.len();
+        format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+    };
+    let answer = match manner {
+        Manner::Silent | Manner::Resetting => loop {
+            thread::park();
+        },
+        Manner::Dripping => loop {
+            if stream
+                .write_all(b"H")
+                .and_then(|()| stream.flush())
+                .is_err()
+            {
+                return;
+            }
+            // What makes it slow.
+            thread::sleep(Duration::from_millis(100));
+        },
+        Manner::Failing => answer("500 Internal Server Error", "{}"),
+        Manner::Reviewing => answer("201 Created", r#"{"status":{"authenticated":false}}"#),
+    };
+    let _sent = stream
+        .write_all(answer.as_bytes())
+        .and_then(|()| stream.flush());
+}
+
+/// Reads head and body of a request; false where none came.
+fn request(stream: &mut StreamOwned<ServerConnection, TcpStream>) -> bool {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
+    while let Ok(read @ 1..) = stream.read(&mut chunk) {
+        bytes.extend_from_slice(&chunk[..read]);
+        let text = String::from_utf8_lossy(&bytes);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            .map_or(0, |(_, length)| length.trim().parse().unwrap());
+        if body.len() >= length {
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,326 @@
+//! YAML as a tree whose nodes know their lines.
+//!
+//! A kubeconfig is read leniently: what is not asked for may be anything. So
+//! nothing is converted here, and a text stays as it was written: a name or a
+//! token of digits is not a number. Trusts the file for nothing but to be
+//! bounded; no text of it stands in an error.
+
+use granit_parser::{Event, Parser, ScalarStyle, Tag};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Deepest nesting, aliases followed; a kubeconfig has seven levels.
+const MAX_DEPTH: usize = 64;
+
+/// A node, and where it begins.
+pub(crate) struct Node {
+    pub(crate) line: usize,
+    pub(crate) value: Value,
+    /// A text that was written without quotes may mean a number.
+    plain: bool,
+    depth: usize,
+}
+
+/// What a node is.
+pub(crate) enum Value {
+    Null,
+    Text(String),
+    List(Vec<Arc<Node>>),
+    /// In the order of the file, each with the line of its key; a key may stand
+    /// twice.
+    Map(Vec<Member>),
+}
+
+/// A member of a mapping.
+#[derive(Clone)]
+pub(crate) struct Member {
+    pub(crate) key: String,
+    pub(crate) line: usize,
+    pub(crate) node: Arc<Node>,
+}
+
+/// Not YAML, from this line on.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NotYaml {
+    pub(crate) line: usize,
+}
+
+impl Node {
+    /// A mapping of nothing.
+    pub(crate) fn empty(line: usize) -> Self {
+        Self {
+            line,
+            value: Value::Map(Vec::new()),
+            plain: false,
+            depth: 1,
+        }
+    }
+
+    /// As JSON, for a program that asked for no more than that.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Text(text) if self.plain => {
+                serde_json::from_str(text).unwrap_or_else(|_text| text.as_str().into())
+            }
+            Value::Text(text) => text.as_str().into(),
+            Value::List(nodes) => nodes.iter().map(|node| node.json()).collect(),
+            Value::Map(members) => members
+                .iter()
+                .map(|member| (member.key.clone(), member.node.json()))
+                .collect(),
+        }
+    }
+}
+
+/// What is open while its end has not come.
+struct Open {
+    line: usize,
+    anchor: usize,
+    nodes: Vec<Arc<Node>>,
+    mapping: bool,
+}
+
+/// The documents of a stream, empty ones left out.
+pub(crate) fn documents(text: &str) -> Result<Vec<Arc<Node>>, NotYaml> {
+    let mut open: Vec<Open> = Vec::new();
+    let mut anchors: HashMap<usize, Arc<Node>> = HashMap::new();
+    let mut documents = Vec::new();
+    for next in Parser::new_from_str(text) {
+        let (event, span) = next.map_err(|error| NotYaml {
+            line: error.marker().line(),
+        })?;
+        let line = span.start.line();
+        let begin = |anchor, mapping| Open {
+            line,
+            anchor,
+            nodes: Vec::new(),
+            mapping,
+        };
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "which events there are depends on features of the parser"
+        )]
+        let (node, anchor) = match event {
+            Event::SequenceStart(_, anchor, _) => {
+                open.push(begin(anchor, false));
+                continue;
+            }
+            Event::MappingStart(_, anchor, _) => {
+                open.push(begin(anchor, true));
+                continue;
+            }
+            Event::Scalar(text, style, anchor, tag) => (
+                Node {
+                    line,
+                    value: scalar(&text, style, tag.as_deref()),
+                    plain: style == ScalarStyle::Plain && tag.is_none(),
+                    depth: 1,
+                },
+                anchor,
+            ),
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(ended) = open.pop() else {
+                    return Err(NotYaml { line });
+                };
+                let anchor = ended.anchor;
+                (ended.node()?, anchor)
+            }
+            Event::Alias(anchor) => {
+                let known = anchors.get(&anchor).ok_or(NotYaml { line })?;
+                place(Arc::clone(known), &mut open, &mut documents);
+                continue;
+            }
+            // The start and the end of things, and comments.
+            _ => continue,
+        };
+        let node = Arc::new(node);
+        if anchor != 0 {
+            anchors.insert(anchor, Arc::clone(&node));
+        }
+        place(node, &mut open, &mut documents);
+    }
+    documents.retain(|document| !matches!(document.value, Value::Null));
+    Ok(documents)
+}
+
+/// Puts a node where it belongs: into what is open, or at the top.
+fn place(node: Arc<Node>, open: &mut [Open], documents: &mut Vec<Arc<Node>>) {
+    match open.last_mut() {
+        Some(parent) => parent.nodes.push(node),
+        None => documents.push(node),
+    }
+}
+
+fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
+    // `!!str` and `!` make a text of what looks like nothing.
+    let null = style == ScalarStyle::Plain
+        && tag.is_none()
+        && matches!(text, "" | "~" | "null" | "Null" | "NULL");
+    if null {
+        Value::Null
+    } else {
+        Value::Text(text.to_owned())
+    }
+}
+
+impl Open {
+    fn node(self) -> Result<Node, NotYaml> {
+        let line = self.line;
+        let depth = 1 + self.nodes.iter().map(|node| node.depth).max().unwrap_or(0);
+        if depth > MAX_DEPTH {
+            return Err(NotYaml { line });
+        }
+        let value = if self.mapping {
+            Value::Map(members(self.nodes)?)
+        } else {
+            Value::List(self.nodes)
+        };
+        Ok(Node {
+            line,
+            value,
+            plain: false,
+            depth,
+        })
+    }
+}
+
+/// Keys and values in turn, with what `<<` brings behind what stands there.
+fn members(nodes: Vec<Arc<Node>>) -> Result<Vec<Member>, NotYaml> {
+    let mut own = Vec::new();
+    let mut merged: Vec<Member> = Vec::new();
+    let mut nodes = nodes.into_iter();
+    while let (Some(key), Some(node)) = (nodes.next(), nodes.next()) {
+        let line = key.line;
+        let key = match &key.value {
+            Value::Text(text) => text.clone(),
+            Value::Null => "null".to_owned(),
+            // Nobody asks for a member by a list or a mapping.
+            Value::List(_) | Value::Map(_) => continue,
+        };
+        if key != "<<" {
+            own.push(Member { key, line, node });
+            continue;
+        }
+        let sources = match &node.value {
+            Value::List(sources) => sources.as_slice(),
+            Value::Map(_) | Value::Text(_) | Value::Null => std::slice::from_ref(&node),
+        };
+        for source in sources {
+            let Value::Map(members) = &source.value else {
+                return Err(NotYaml { line });
+            };
+            merged.extend(members.iter().cloned());
+        }
+    }
+    for member in merged {
+        if !own.iter().any(|known| known.key == member.key) {
+            own.push(member);
+        }
+    }
+    Ok(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Member, Node, NotYaml, Value, documents};
+    use serde_json::{Value as Json, json};
+
+    /// Every text as it is.
+    fn json(node: &Node) -> Json {
+        match &node.value {
+            Value::Null => Json::Null,
+            Value::Text(text) => text.as_str().into(),
+            Value::List(nodes) => nodes.iter().map(|node| json(node)).collect(),
+            Value::Map(members) => members
+                .iter()
+                .map(|Member { key, node, .. }| (key.clone(), json(node)))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn json_has_the_numbers_that_were_meant() {
+        let documents = documents("a: 1\nb: '1'\nc: true\nd: [x, ~]\n").unwrap();
+        let meant = json!({"a": 1, "b": "1", "c": true, "d": ["x", null]});
+        assert_eq!(documents[0].json(), meant);
+    }
+
+    fn read(text: &str) -> Vec<Json> {
+        let documents = documents(text).unwrap();
+        documents.iter().map(|document| json(document)).collect()
+    }
+
+    #[test]
+    fn texts_stay_as_they_were_written() {
+        assert_eq!(
+            read(
+                "a: 0123\nb: 1.0\nc: yes\nd: ~\ne: '~'\nf:\ng: !!str\nh: |\n  x\n  y\ni: >-\n  x\n  y\n"
+            ),
+            [json!({
+                "a": "0123", "b": "1.0", "c": "yes", "d": null, "e": "~", "f": null, "g": "",
+                "h": "x\ny\n", "i": "x y",
+            })]
+        );
+        assert_eq!(
+            read("{\"a\": [\"b\\u0063\", null]}"),
+            [json!({"a": ["bc", null]})]
+        );
+    }
+
+    #[test]
+    fn documents_aliases_and_merges_are_followed() {
+        assert_eq!(
+            read("---\na: b\n---\n---\nc: d\n"),
+            [json!({"a": "b"}), json!({"c": "d"})]
+        );
+        assert_eq!(read(""), Vec::<Json>::new());
+        assert_eq!(
+            read("x: &x {a: 1, b: 2}\ny: {<<: *x, b: 3}\nz: [*x]\n"),
+            [
+                json!({"x": {"a": "1", "b": "2"}, "y": {"b": "3", "a": "1"}, "z": [{"a": "1", "b": "2"}]})
+            ]
+        );
+    }
+
+    #[test]
+    fn lines_are_known() {
+        let documents = documents("a: 1\n\nb:\n  - c\n").unwrap();
+        let Value::Map(members) = &documents[0].value else {
+            panic!("no mapping");
+        };
+        let lines: Vec<_> = members
+            .iter()
+            .map(|member| (member.line, member.node.line))
+            .collect();
+        assert_eq!(lines, [(1, 1), (3, 4)]);
+    }
+
+    #[test]
+    fn what_is_no_yaml_has_a_line_and_no_words() {
+        let broken = [
+            "a: b\nc: \"d\n",
+            "a: [1\n",
+            "a: b\nc: *d\n",
+            "a: b\n<<: c\n",
+            "a:\n\tb: c\n",
+        ];
+        let lines = broken.map(|text| documents(text).err().map(|error| error.line));
+        assert_eq!(lines, [Some(2), Some(1), Some(2), Some(2), Some(2)]);
+    }
+
+    #[test]
+    fn nothing_grows_by_aliases() {
+        use std::fmt::Write as _;
+        // Each level is the one before, nine times; written out, 9^30 nodes.
+        let mut text = "a0: &a0 x\n".to_owned();
+        for level in 1..=30 {
+            let before = format!("*a{}", level - 1);
+            let nine = vec![before; 9].join(", ");
+            writeln!(text, "a{level}: &a{level} [{nine}]").unwrap();
+        }
+        assert_eq!(documents(&text).unwrap().len(), 1);
+        let deep = format!("a: {}{}", "[".repeat(70), "]".repeat(70));
+        assert_eq!(documents(&deep).err(), Some(NotYaml { line: 1 }));
+    }
+}

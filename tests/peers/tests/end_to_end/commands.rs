@@ -1,0 +1,125 @@
+//! The commands that verify evidence, against the API server: they ask it, and
+//! say what the plugin says.
+
+use crate::Subject;
+use crate::run::Run;
+use nameplate_peers::Agent;
+use serde_json::Value;
+use std::fs;
+
+/// Writes the configuration of an attestor of `method`, with `keys`.
+fn configure(run: &Run, method: &str, keys: &str) {
+    let text = format!("trust_domain = \"example.org\"\n[attestors.{method}]\n{keys}\n");
+    fs::write(run.at().join("commands.toml"), text).unwrap();
+}
+
+/// Runs the words of `line` with that configuration.
+fn asked(run: &mut Run, line: &str) -> (bool, Value) {
+    let line = line.replace("CONFIG", "--config commands.toml");
+    let words: Vec<_> = line.split_whitespace().collect();
+    let (good, answer) = run.asked(&words);
+    run.heard(&answer.to_string());
+    (good, answer)
+}
+
+/// Every way that a token is verified in, by every command that verifies one.
+pub(crate) fn ask_about_tokens(run: &mut Run, subject: &Subject, stock: &Agent) {
+    eprintln!("- the commands ask the API server");
+    let place = run.at().display().to_string();
+    let issuer = run.cluster.issuer();
+    let published = format!(
+        "verification = \"local\"\nissuer = \"{issuer}\"\njwks_ca_file = \"{place}/ca.crt\"\n\
+         jwks_token_file = \"{place}/reviewer.token\""
+    );
+    let id = format!("spiffe://example.org{}", stock.path);
+    fs::write(
+        run.at().join("commands.token"),
+        format!("{}\n", subject.token),
+    )
+    .unwrap();
+    for (step, keys) in [
+        ("its review", subject.review.clone()),
+        (
+            "what it knows of pod and node",
+            format!(
+                "{}\nlookup = true\nkube_config_file = \"{place}/reviewer.kubeconfig\"",
+                subject.local
+            ),
+        ),
+        (
+            "its keys, by their URL",
+            format!("{published}\njwks_url = \"{issuer}/openid/v1/jwks\""),
+        ),
+        (
+            "its keys, discovered",
+            format!("{published}\noidc_discovery = true"),
+        ),
+    ] {
+        eprintln!("  {step}");
+        configure(
+            run,
+            "k8s_psat",
+            &format!(
+                "[attestors.k8s_psat.clusters.demo]\n\
+                 service_account_allow_list = [\"spire:spire-agent\"]\n{keys}"
+            ),
+        );
+        let attest = "attest CONFIG --cluster demo --token commands.token";
+        let (good, answer) = asked(run, attest);
+        assert!(good, "{answer}");
+        assert_eq!(answer["spiffe_id"], id.as_str());
+        let (good, answer) = asked(run, &format!("{attest} --record"));
+        assert!(good, "{answer}");
+        let inspect = "inspect evidence commands.token CONFIG --cluster demo";
+        let (good, answer) = asked(run, inspect);
+        assert!(good, "{answer}");
+        assert_eq!(answer["verdict"]["spiffe_id"], id.as_str());
+        let explain = "policy explain builtin:node --evidence commands.token CONFIG --cluster demo";
+        let (good, answer) = asked(run, explain);
+        assert!(good, "{answer}");
+        // Each of them does need an answer.
+        let (good, answer) = asked(run, &format!("{attest} --timeout 0"));
+        assert!(!good, "{answer}");
+        assert_eq!(answer["error"]["reason"], "api_out_of_time");
+    }
+}
+
+/// A certificate that the cluster's signer made, by its request.
+pub(crate) fn ask_about_certificates(run: &mut Run) {
+    const KUBELET: &str = "kubernetes.io/kube-apiserver-client-kubelet";
+    eprintln!("- the commands ask the API server about a certificate");
+    let place = run.at().display().to_string();
+    let signed = run
+        .cluster
+        .sign("of-a-command", "system:node:node-1", KUBELET);
+    let key = signed.key.serialize_pem();
+    let _kept = run.secret(key.lines().nth(1).unwrap().to_owned());
+    fs::write(run.at().join("commands.crt"), &signed.certificate).unwrap();
+    fs::write(run.at().join("commands.key"), key).unwrap();
+    configure(
+        run,
+        "k8s",
+        &format!(
+            "cluster = \"demo\"\nca_bundle_path = \"{place}/ca.crt\"\n\
+             kube_config_file = \"{place}/reviewer.kubeconfig\""
+        ),
+    );
+    let attest = "attest CONFIG --certificate commands.crt --key commands.key";
+    let (good, answer) = asked(run, &format!("{attest} --request of-a-command"));
+    assert!(good, "{answer}");
+    let id = "spiffe://example.org/spire/agent/k8s/system/node/node-1";
+    assert_eq!(answer["spiffe_id"], id);
+    let explain = "policy explain builtin:subject --evidence commands.crt --key commands.key \
+                   CONFIG --request of-a-command";
+    let (good, answer) = asked(run, explain);
+    assert!(good, "{answer}");
+    for (more, reason) in [
+        ("--request of-nobody", "request_gone"),
+        ("--request of-a-command --timeout 0", "api_out_of_time"),
+    ] {
+        let (good, answer) = asked(run, &format!("{attest} {more}"));
+        assert!(!good, "{answer}");
+        assert_eq!(answer["error"]["reason"], reason);
+    }
+    run.cluster.delete_request("of-a-command");
+}
