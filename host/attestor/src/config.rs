@@ -24,7 +24,7 @@ pub use naming::{NamingConfig, PolicyPlace};
 pub use problem::{Problem, ProblemSummary, Problems, Severity, Source};
 pub use swaps::{
     CollisionsConfig, Counted, GateConfig, PathPattern, PathPatternError, RollbackConfig,
-    SelectorPattern, SelectorPatternError, SwapsConfig,
+    SwapsConfig,
 };
 
 use crate::agent::AgentConfig;

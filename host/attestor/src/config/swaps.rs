@@ -3,6 +3,7 @@
 use super::NamingConfig;
 use crate::fact::FactPointer;
 use crate::holders::{HoldersLimits, OnCollision};
+use crate::selector_pattern::SelectorPattern;
 use nameplate_files::DirectoryCheck;
 use std::fmt;
 use std::path::PathBuf;
@@ -172,90 +173,9 @@ impl fmt::Display for PathPattern {
     }
 }
 
-/// A pattern for the value of a selector: its text, or what it begins with and
-/// a `*` for any rest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SelectorPattern {
-    begins: String,
-    open: bool,
-}
-
-/// Text that is no pattern for selectors.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SelectorPatternError {
-    /// No selector is empty.
-    #[error("it is empty")]
-    Empty,
-    /// An asterisk before the end.
-    #[error("`*` stands at the end")]
-    OpenBeforeEnd,
-}
-
-impl SelectorPattern {
-    /// Whether a value is of this pattern.
-    pub fn matches(&self, value: &str) -> bool {
-        match self.open {
-            true => value.starts_with(&self.begins),
-            false => value == self.begins,
-        }
-    }
-}
-
-impl FromStr for SelectorPattern {
-    type Err = SelectorPatternError;
-
-    fn from_str(text: &str) -> Result<Self, SelectorPatternError> {
-        let (begins, open) = match text.strip_suffix('*') {
-            Some(begins) => (begins, true),
-            None => (text, false),
-        };
-        if text.is_empty() {
-            return Err(SelectorPatternError::Empty);
-        }
-        if begins.contains('*') {
-            return Err(SelectorPatternError::OpenBeforeEnd);
-        }
-        Ok(Self {
-            begins: begins.to_owned(),
-            open,
-        })
-    }
-}
-
-impl fmt::Display for SelectorPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let star = if self.open { "*" } else { "" };
-        write!(f, "{}{star}", self.begins)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pattern_for_selectors_is_a_text_or_its_beginning() {
-        let matches = |pattern: &str, value: &str| {
-            let pattern: SelectorPattern = pattern.parse().unwrap();
-            pattern.matches(value)
-        };
-        assert!(matches("agent_ns:*", "agent_ns:spire"));
-        assert!(!matches("agent_ns:*", "agent_sa:spire"));
-        assert!(matches("agent_ns:spire", "agent_ns:spire"));
-        assert!(!matches("agent_ns:spire", "agent_ns:spire-system"));
-        assert!(matches("*", "anything"));
-        for (text, error) in [
-            ("", SelectorPatternError::Empty),
-            ("*:spire", SelectorPatternError::OpenBeforeEnd),
-            ("a**", SelectorPatternError::OpenBeforeEnd),
-        ] {
-            assert_eq!(text.parse::<SelectorPattern>(), Err(error), "{text}");
-        }
-        for text in ["agent_ns:*", "agent_ns:spire"] {
-            let pattern: SelectorPattern = text.parse().unwrap();
-            assert_eq!(pattern.to_string(), text);
-        }
-    }
 
     fn matches(pattern: &str, path: &str) -> bool {
         let pattern: PathPattern = pattern.parse().unwrap();

@@ -147,7 +147,8 @@ impl Tally {
         let now = Answer::of(bench.serving, bench.namespace, facts);
         let then = Answer::of(bench.candidate, bench.namespace, facts);
         match (&now, &then) {
-            (_, Answer::Identity(to)) if now == then || allowed(gate, now.identity(), to) => {}
+            (_, Answer::Identity(to))
+                if now == then || allowed(gate, facts, now.identity(), to) => {}
             (_, Answer::Identity(_)) => {
                 self.changed
                     .add(subject, || format!("{now} becomes {then}"));
@@ -232,7 +233,12 @@ fn subjects(those: &Counted, one: &str, more: &str) -> String {
 /// Whether a subject may be given `to` in place of what it has: by another ID
 /// that may be new, and with the selectors that it has but for those that may
 /// change. Who has no identity has no selectors either.
-fn allowed(gate: &GateConfig, from: Option<&AgentIdentity>, to: &AgentIdentity) -> bool {
+fn allowed(
+    gate: &GateConfig,
+    facts: &Facts,
+    from: Option<&AgentIdentity>,
+    to: &AgentIdentity,
+) -> bool {
     let same_id = from.is_some_and(|from| from.spiffe_id() == to.spiffe_id());
     let may_be_new = || {
         let mut patterns = gate.allow.iter();
@@ -243,7 +249,7 @@ fn allowed(gate: &GateConfig, from: Option<&AgentIdentity>, to: &AgentIdentity) 
         let mut kept = Vec::new();
         for value in values {
             let mut patterns = gate.allow_selectors.iter();
-            if !patterns.any(|pattern| pattern.matches(value)) {
+            if !patterns.any(|pattern| pattern.matches(value, facts)) {
                 kept.push(value.to_owned());
             }
         }

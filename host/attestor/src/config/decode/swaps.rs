@@ -6,10 +6,12 @@ use super::table::TableReader;
 use crate::config::problem::{Problem, quoted};
 use crate::config::{
     CollisionsConfig, Counted, GateConfig, NamingConfig, PathPatternError, RollbackConfig,
-    SelectorPatternError, SwapsConfig,
+    SwapsConfig,
 };
+use crate::error::chain;
 use crate::fact::{FactPointer, NoSuchFact};
 use crate::holders::{HoldersLimits, OnCollision};
+use crate::selector_pattern::SelectorPatternError;
 use nameplate_files::DirectoryCheck;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -63,7 +65,8 @@ fn gate(table: &mut TableReader<'_, '_>, state: Option<&Path>) -> Option<GateCon
         .and_then(|texts| {
             table.each(texts.value, |text| {
                 text.parse().map_err(|error: SelectorPatternError| {
-                    format!("{} is no pattern for selectors: {error}", quoted(text))
+                    let reason = chain(&error);
+                    format!("{} is no pattern for selectors: {reason}", quoted(text))
                 })
             })
         });

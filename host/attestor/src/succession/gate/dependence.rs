@@ -230,7 +230,7 @@ mod tests {
     fn each_subject_is_asked_about_under_its_own_identifiers() {
         let subject = |number: u8| SubjectKey::from([number; 16]);
         let one = identifier(&subject(1), 1);
-        assert_eq!(uuid::Uuid::parse_str(&one).unwrap().get_version_num(), 4);
+        assert_eq!(Uuid::parse_str(&one).unwrap().get_version_num(), 4);
         assert_eq!(one, identifier(&subject(1), 1));
         assert_ne!(one, identifier(&subject(1), 2));
         assert_ne!(one, identifier(&subject(2), 1));
