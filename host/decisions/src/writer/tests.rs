@@ -224,9 +224,11 @@ fn a_flood_of_rejections_is_counted() {
     // Told of in a segment that says so; those before it are as they were.
     let formats: Vec<_> = Reader::open(dir.path())
         .unwrap()
-        .filter_map(|line| match line.unwrap().event {
-            Event::Segment(header) => Some(header.format),
-            _ => None,
+        .filter_map(|line| {
+            let Event::Segment(header) = line.unwrap().event else {
+                return None;
+            };
+            Some(header.format)
         })
         .collect();
     assert_eq!(formats, [FORMAT, FORMAT_WITH_COUNTS]);
