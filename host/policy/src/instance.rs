@@ -294,7 +294,9 @@ fn what_it_did(trap: Trap) -> String {
         Trap::MemoryOutOfBounds => {
             "it read or wrote outside of its memory, as it does when the stack that its linker gave it is used up"
         }
-        Trap::TableOutOfBounds => "it called a function that its table has no place for",
+        Trap::TableOutOfBounds => {
+            "it reached outside of a table, as a call through a pointer to no function does"
+        }
         Trap::IndirectCallToNull => "it called a function that its table does not have",
         Trap::BadSignature => "it called a function of its table as one of another type",
         Trap::IntegerDivisionByZero => "it divided by zero",

@@ -240,6 +240,10 @@ impl<'a> Shape<'a> {
     }
 
     fn payload(&mut self, bytes: &'a [u8], payload: Payload<'a>) -> Result<(), StructureError> {
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "what it is inside of knows the other sections"
+        )]
         match payload {
             Payload::ModuleSection { .. } => {
                 self.module_count.add(1)?;
