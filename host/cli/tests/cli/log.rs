@@ -225,7 +225,7 @@ fn kept_checkpoints_are_read_past_what_is_half_written_and_of_other_logs() {
         (format!("{half}\"}}"), "line 2 is no checkpoint: "),
         (
             "x".repeat(5_000),
-            "line 2 is no checkpoint: longer than 4096 bytes",
+            "line 2 is no checkpoint: longer than 4,096 bytes",
         ),
     ] {
         fs::write(&path, format!("{own}{line}\n")).unwrap();

@@ -71,7 +71,7 @@ fn a_line_without_end_is_not_torn_where_the_log_goes_on() {
     let found = verify(dir.path());
     assert!(!found.holds());
     let first = faults(dir.path()).remove(0);
-    let expected = "not a line of a decision log: it is longer than 16777216 bytes";
+    let expected = "not a line of a decision log: it is longer than 16,777,216 bytes";
     assert!(first.ends_with(expected), "{first}");
     // Its twin: one byte less, and nothing behind it.
     let torn = [&*good, &vec![b' '; MAX_LINE_BYTES - 1]].concat();

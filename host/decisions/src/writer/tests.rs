@@ -377,9 +377,9 @@ fn counts_wait_for_room() {
     // That stands in nobody's way who has proven something.
     writer.comes(entry(1, &naming()), now + WINDOW);
     writer.turned(false, now + WINDOW).unwrap();
+    fs::remove_dir(&next).unwrap();
     assert_eq!(told(dir.path(), Outcome::Identity).0, 1);
     assert_eq!(told(dir.path(), Outcome::Rejected), (16, vec![]));
-    fs::remove_dir(&next).unwrap();
     writer.turned(false, now + WINDOW * 2).unwrap();
     drop(writer);
     let (records, counts) = told(dir.path(), Outcome::Rejected);
