@@ -16,7 +16,8 @@ const ALIKE: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     expected: PeerText,
-    how: How,
+    /// Boxed: the errors that hold a difference are seldom, and results with them are everywhere.
+    how: Box<How>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +54,7 @@ impl Difference {
         };
         Self {
             expected: PeerText::long(expected),
-            how,
+            how: Box::new(how),
         }
     }
 
@@ -75,7 +76,7 @@ impl Difference {
     /// Whether it says more than that the two are not the same.
     #[must_use]
     pub fn says_how(&self) -> bool {
-        self.how != How::Otherwise
+        *self.how != How::Otherwise
     }
 }
 
@@ -88,7 +89,7 @@ fn alike(one: &str, other: &str) -> usize {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}`", self.expected)?;
-        match &self.how {
+        match &*self.how {
             How::Otherwise => Ok(()),
             How::NoSlash => f.write_str(", which has no slash at its end"),
             How::Slash => f.write_str(", which has a slash at its end"),

@@ -259,7 +259,9 @@ impl<'a> Shape<'a> {
             Payload::End(_) => self.end(),
             other => match self.open.last_mut() {
                 Some(Open::Module(_)) => self.of_a_module(other),
-                Some(Open::Component(_) | Open::Type(_)) | None => self.of_a_component(bytes, other),
+                Some(Open::Component(_) | Open::Type(_)) | None => {
+                    self.of_a_component(bytes, other)
+                }
             },
         }
     }

@@ -290,9 +290,9 @@ mod tests {
     fn what_is_no_limit_is_refused() {
         for (flag, message) in [
             ("fuel", "write NAME=VALUE, such as fuel=2000000"),
-            ("fuel=0", "`fuel` lies between 1 and 100000000000"),
+            ("fuel=0", "`fuel` lies between 1 and 100,000,000,000"),
             ("fuel=x", "`x` is no number"),
-            ("nesting=0", "`nesting` lies between 1 and 10000"),
+            ("nesting=0", "`nesting` lies between 1 and 10,000"),
             (
                 "memory_bytes=1 MB",
                 "`1 MB` is no size such as `1048576` or `1 MiB`",

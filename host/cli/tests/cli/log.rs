@@ -106,7 +106,8 @@ fn rewritten(log: &str, from: &str, to: &str) -> String {
         let mut body = format!(r#""previous":"{before}",{}"#, rest.replace(from, to));
         if let Some((start, _)) = body.split_once(r#""head":""#) {
             // A checkpoint says the hash of the line before, as this log has it.
-            let end = &body[start.len() + r#""head":""#.len() + before.len()..];
+            let kept = start.len() + r#""head":""#.len() + before.len();
+            let (_, end) = body.split_at_checked(kept).unwrap();
             body = format!(r#"{start}"head":"{before}{end}"#);
         }
         let hash = Digest::of(body.as_bytes()).to_string();
