@@ -10,7 +10,7 @@
 //!
 //! Everything is bounded by `component_bytes` too, which alone is no bound: a
 //! byte may say "again, a thousand times". The names are those of
-//! [`Limits`](crate::Limits).
+//! [`Limits`].
 //!
 //! | core module | what it costs | bound |
 //! |---|---|---|
