@@ -5,6 +5,7 @@ use crate::derivation::SettingProblem;
 use crate::digest::Digest;
 use crate::structure::StructureError;
 use nameplate_files::FileError;
+use nameplate_words::grouped;
 
 /// Why a policy could not be loaded. Nothing of it runs afterwards.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +30,10 @@ pub enum LoadError {
         found: Digest,
     },
     /// More bytes than the limits allow.
-    #[error("the component has {bytes} bytes, at most {limit} allowed (limit `component_bytes`)")]
+    #[error(
+        "the component has {} bytes, at most {} allowed (limit `component_bytes`)",
+        grouped(*bytes), grouped(*limit)
+    )]
     TooLarge {
         /// Size of the component.
         bytes: usize,
@@ -66,7 +70,7 @@ fn problems(list: &[SettingProblem]) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyFault {
     /// Out of fuel: an endless loop, or more work than allowed.
-    #[error("the policy used up its fuel of {limit} (limit `{setting}`)")]
+    #[error("the policy used up its fuel of {} (limit `{setting}`)", grouped(*limit))]
     Fuel {
         /// Fuel it had.
         limit: u64,
@@ -75,14 +79,15 @@ pub enum PolicyFault {
         setting: &'static str,
     },
     /// Out of time, by the clock.
-    #[error("the policy ran longer than {millis} ms (limit `deadline`)")]
+    #[error("the policy ran longer than {} ms (limit `deadline`)", grouped(*millis))]
     Deadline {
         /// Time it had, in milliseconds.
         millis: u128,
     },
     /// More linear memory than allowed.
     #[error(
-        "the policy asked for {bytes} bytes of memory, at most {limit} allowed (limit `memory_bytes`)"
+        "the policy asked for {} bytes of memory, at most {} allowed (limit `memory_bytes`)",
+        grouped(*bytes), grouped(*limit)
     )]
     Memory {
         /// Bytes it would have had in all.
@@ -92,7 +97,8 @@ pub enum PolicyFault {
     },
     /// More table elements than allowed.
     #[error(
-        "the policy asked for {elements} table elements, at most {limit} allowed (limit `table_elements`)"
+        "the policy asked for {} table elements, at most {} allowed (limit `table_elements`)",
+        grouped(*elements), grouped(*limit)
     )]
     Table {
         /// Elements it would have had in all.
@@ -101,7 +107,7 @@ pub enum PolicyFault {
         limit: usize,
     },
     /// Call stack used up.
-    #[error("the policy used up its call stack of {limit} bytes (limit `stack_bytes`)")]
+    #[error("the policy used up its call stack of {} bytes (limit `stack_bytes`)", grouped(*limit))]
     Stack {
         /// Stack it had, in bytes.
         limit: usize,
@@ -114,7 +120,10 @@ pub enum PolicyFault {
     Instantiation(String),
     /// The host could not take the answer over: too large, or not of the
     /// shape that the contract states.
-    #[error("the policy's answer could not be read: {detail} (limit `lifted_bytes` is {limit})")]
+    #[error(
+        "the policy's answer could not be read: {detail} (limit `lifted_bytes` is {})",
+        grouped(*limit)
+    )]
     Answer {
         /// What was wrong with it.
         detail: String,

@@ -48,6 +48,7 @@
 
 use crate::contract::one_line;
 use crate::limits::Limits;
+use nameplate_words::grouped;
 use std::collections::HashMap;
 use std::rc::Rc;
 use wasmparser::{Parser, Payload};
@@ -66,7 +67,10 @@ pub enum StructureError {
     #[error("not well-formed WebAssembly: {0}")]
     Malformed(String),
     /// More of something than the limits allow.
-    #[error("{what}: {found}, at most {limit} allowed (limit `{setting}`)")]
+    #[error(
+        "{what}: {}, at most {} allowed (limit `{setting}`)",
+        grouped(*found), grouped(*limit)
+    )]
     TooMuch {
         /// What was counted.
         what: &'static str,

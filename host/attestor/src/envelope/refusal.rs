@@ -1,6 +1,7 @@
 //! Why an answer of a policy is no identity.
 
 use crate::spiffe_id::SpiffeIdError;
+use nameplate_words::grouped;
 
 /// Foreign text for an error: escaped, and cut where it is long.
 pub(crate) fn shown(text: &str) -> String {
@@ -52,7 +53,7 @@ pub enum AdmitError {
         segment: String,
     },
     /// The whole ID is too long.
-    #[error("the SPIFFE ID has {bytes} bytes, at most {limit} allowed")]
+    #[error("the SPIFFE ID has {} bytes, at most {} allowed", grouped(*bytes), grouped(*limit))]
     IdTooLong {
         /// Its length.
         bytes: usize,
@@ -60,7 +61,7 @@ pub enum AdmitError {
         limit: usize,
     },
     /// Too many selectors.
-    #[error("{count} selectors, at most {limit} allowed")]
+    #[error("{} selectors, at most {} allowed", grouped(*count), grouped(*limit))]
     TooManySelectors {
         /// How many there are.
         count: usize,
@@ -74,7 +75,10 @@ pub enum AdmitError {
         index: usize,
     },
     /// A selector value that is too long.
-    #[error("selector {index} has {bytes} bytes, at most {limit} allowed")]
+    #[error(
+        "selector {index} has {} bytes, at most {} allowed",
+        grouped(*bytes), grouped(*limit)
+    )]
     SelectorTooLong {
         /// Its position, from 0.
         index: usize,

@@ -203,7 +203,7 @@ fn lengths_and_counts_are_exact() {
     assert_eq!(
         refusal(&wide, &[&"a".repeat(2048)], &[]),
         format!(
-            "id_length: the SPIFFE ID has {} bytes, at most 2048 allowed",
+            "id_length: the SPIFFE ID has {} bytes, at most 2,048 allowed",
             2048 + prefix
         )
     );

@@ -181,8 +181,8 @@ fn parse(text: &str) -> Result<Change, String> {
                 .ok_or_else(|| {
                     format!(
                         "`{name}` lies between {} and {}",
-                        range.start(),
-                        range.end()
+                        nameplate_words::grouped(*range.start()),
+                        nameplate_words::grouped(*range.end())
                     )
                 })?;
             Ok(Change {

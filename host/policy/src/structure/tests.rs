@@ -226,7 +226,7 @@ fn core_instances_and_what_they_take_are_summed() {
     };
     assert_eq!(
         refusal(&component(&large), &limits),
-        "bytes of globals and references in all core instances: 72000, at most 65536 allowed (limit `memory_bytes`)"
+        "bytes of globals and references in all core instances: 72,000, at most 65,536 allowed (limit `memory_bytes`)"
     );
 }
 
@@ -438,12 +438,12 @@ fn values_that_are_passed_on_are_bounded() {
     check(&module(67, &call(67).repeat(2)), &limits).unwrap();
     assert_eq!(
         refusal(&module(67, &call(67).repeat(3)), &limits),
-        "variables times joins and branches: 2400, at most 1600 allowed (limit `joins`)"
+        "variables times joins and branches: 2,400, at most 1,600 allowed (limit `joins`)"
     );
     let block = "block (type $w) unreachable br 0 end ".to_owned() + &"drop ".repeat(97);
     assert_eq!(
         refusal(&module(97, &block), &limits),
-        "variables times joins and branches: 2560, at most 1600 allowed (limit `joins`)"
+        "variables times joins and branches: 2,560, at most 1,600 allowed (limit `joins`)"
     );
     let block = block.replace(&"drop ".repeat(97), &"drop ".repeat(67));
     check(&module(67, &block), &limits).unwrap();

@@ -96,15 +96,18 @@ pub(crate) fn ask_about_certificates(run: &mut Run) {
     let _kept = run.secret(key.lines().nth(1).unwrap().to_owned());
     fs::write(run.at().join("commands.crt"), &signed.certificate).unwrap();
     fs::write(run.at().join("commands.key"), key).unwrap();
-    configure(
-        run,
-        "k8s",
-        &format!(
-            "cluster = \"demo\"\nca_bundle_path = \"{place}/ca.crt\"\n\
-             kube_config_file = \"{place}/reviewer.kubeconfig\""
-        ),
+    let server = format!(
+        "cluster = \"demo\"\nca_bundle_path = \"{place}/ca.crt\"\n\
+         kube_config_file = \"{place}/reviewer.kubeconfig\""
     );
+    configure(run, "k8s", &server);
     let attest = "attest CONFIG --certificate commands.crt --key commands.key";
+    // An administrator asked for it, who is on no node.
+    let (good, answer) = asked(run, &format!("{attest} --request of-a-command"));
+    assert!(!good, "{answer}");
+    assert_eq!(answer["error"]["reason"], "requester_node_unproven");
+    let allowed = format!("{server}\nallow_requester_without_node = true");
+    configure(run, "k8s", &allowed);
     let (good, answer) = asked(run, &format!("{attest} --request of-a-command"));
     assert!(good, "{answer}");
     let id = "spiffe://example.org/spire/agent/k8s/system/node/node-1";
