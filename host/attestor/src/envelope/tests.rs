@@ -204,7 +204,7 @@ fn lengths_and_counts_are_exact() {
         refusal(&wide, &[&"a".repeat(2048)], &[]),
         format!(
             "id_length: the SPIFFE ID has {} bytes, at most 2,048 allowed",
-            2048 + prefix
+            nameplate_words::grouped(2048 + prefix)
         )
     );
 

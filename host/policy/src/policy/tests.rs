@@ -125,8 +125,9 @@ fn size_is_bounded_before_parsing() {
     assert_eq!(
         Policy::load(&sandbox, &request).unwrap_err().to_string(),
         format!(
-            "the component has {bytes} bytes, at most {} allowed (limit `component_bytes`)",
-            bytes - 1
+            "the component has {} bytes, at most {} allowed (limit `component_bytes`)",
+            nameplate_words::grouped(bytes),
+            nameplate_words::grouped(bytes - 1)
         )
     );
 }
