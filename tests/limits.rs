@@ -246,7 +246,7 @@ mod alone {
             let guests = guest::generated();
             guests.into_iter().find(|guest| guest.name == name).unwrap()
         };
-        let cases: [(&str, &str, Limits); 12] = [
+        let cases: [(&str, &str, Limits); 13] = [
             (
                 "nests 513 blocks",
                 "nesting",
@@ -289,6 +289,14 @@ mod alone {
             ),
             (
                 "joins 6000 variables in 500 loops",
+                "joins",
+                Limits {
+                    joins: 500_000,
+                    ..unlimited()
+                },
+            ),
+            (
+                "runs 5000 loops one after another",
                 "joins",
                 Limits {
                     joins: 500_000,

@@ -29,8 +29,10 @@ pub struct Limits {
     /// 50,000 of them takes four bytes, and the compiler pays for each.
     pub locals: usize,
     /// Variables times the places where control flow joins or branches,
-    /// summed over all functions. The compiler may have to bring each
-    /// variable together at each of them.
+    /// summed over all functions: the compiler may have to bring each
+    /// variable together at each of them. And a sixteenth of those places
+    /// times themselves and the values that blocks pass on, function by
+    /// function: it merges what meets at one into what met before.
     pub joins: usize,
     /// Calls through a table in one function. The compiler takes time
     /// quadratic in them.

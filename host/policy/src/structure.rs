@@ -225,7 +225,11 @@ impl<'a> Shape<'a> {
             module_count: Count::new("core modules", limits.instances, "instances"),
             functions: Count::new("functions", limits.functions, "functions"),
             locals: Count::new("local variables", limits.locals, "locals"),
-            joins: Count::new("variables times joins and branches", limits.joins, "joins"),
+            joins: Count::new(
+                "variables and branches times joins and branches",
+                limits.joins,
+                "joins",
+            ),
             segments: Count::new("data and element segments", limits.segments, "segments"),
             elements: Count::new(
                 "elements in element segments",

@@ -268,6 +268,8 @@ fn bombs(write: &dyn Fn(&str, &[u8])) {
         ("module_types", &[0, 17, 8, 9, 8]),
         ("arguments", &[0, 18, 9, 0]),
         ("custom_sections", &[0, 19, 0, 10]),
+        ("loops_in_a_row", &[0, 0, 0, 7, 9, 0, 0, 6]),
+        ("values_in_a_row", &[0, 0, 0, 7, 10, 3, 0, 2]),
         (
             "lifted",
             &[

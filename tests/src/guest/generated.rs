@@ -432,6 +432,11 @@ fn heavy() -> Vec<Guest> {
             "(br_if 0 (local.get 0)) end ".repeat(500)
         )
     };
+    // What a loop changes meets what the one before it changed.
+    let in_a_row = |count: usize| {
+        let one = "loop (br_if 0 (local.tee 0 (i32.add (local.get 0) (i32.const 1)))) end ";
+        format!("(func (param i32) {})", one.repeat(count))
+    };
     let calls = |each: usize, functions: usize| {
         let calls = "(call_indirect (type $f) (i32.const 0))".repeat(each);
         format!(
@@ -458,6 +463,8 @@ fn heavy() -> Vec<Guest> {
         // The most that the default limits let through, and what they are there for.
         text("joins 400 variables in 500 loops", &loops(400)),
         text("joins 6000 variables in 500 loops", &loops(6_000)),
+        text("runs 1350 loops one after another", &in_a_row(1_350)),
+        text("runs 5000 loops one after another", &in_a_row(5_000)),
         text(
             "has 9990 functions of 40 bytes",
             &"(func (drop (i64.const 1234567890123)) (drop (i64.const 1234567890123)))"

@@ -32,9 +32,20 @@ impl Arity {
     /// and one result through memory.
     const USUAL: usize = 17;
 
-    /// How many values there are beyond that.
+    /// A single result.
+    pub(super) const RESULT: Self = Self {
+        parameters: 0,
+        results: 1,
+    };
+
+    /// How many values there are.
+    pub(super) fn all(self) -> usize {
+        self.parameters + self.results
+    }
+
+    /// How many values there are beyond what compilers pass.
     pub(super) fn excess(self) -> usize {
-        (self.parameters + self.results).saturating_sub(Self::USUAL)
+        self.all().saturating_sub(Self::USUAL)
     }
 }
 

@@ -68,13 +68,14 @@ fn functions_and_their_size_are_bounded() {
 #[test]
 fn what_the_compiler_is_slow_at_is_bounded() {
     let limits = Limits {
-        joins: 12,
+        joins: 13,
         indirect_calls: 2,
         instances: 2,
         ..Limits::default()
     };
     let module = |text: &str| wat::parse_str(format!("(component (core module {text}))")).unwrap();
-    // Two locals and a parameter, at a loop, a block and two branches.
+    // Two locals and a parameter, at a loop, a block and two branches; and
+    // those four places, which are one to a sixteenth of their square.
     let joining = |more: &str| {
         module(&format!(
             "(func (param i32) (local i32 i32) loop block br 0 end {more} br 0 end)"
@@ -83,13 +84,13 @@ fn what_the_compiler_is_slow_at_is_bounded() {
     check(&joining(""), &limits).unwrap();
     assert_eq!(
         refusal(&joining("block end"), &limits),
-        "variables times joins and branches: 15, at most 12 allowed (limit `joins`)"
+        "variables and branches times joins and branches: 16, at most 13 allowed (limit `joins`)"
     );
     let table = "(func (block (br_table 0 0 0 0 (i32.const 0))) (local.get 0) drop)";
     let table = module(&table.replace("(func ", "(func (param i32 i32 i32) "));
     assert_eq!(
         refusal(&table, &limits),
-        "variables times joins and branches: 15, at most 12 allowed (limit `joins`)"
+        "variables and branches times joins and branches: 16, at most 13 allowed (limit `joins`)"
     );
     let calling = |calls: usize| {
         let call = "(call_indirect (type $t) (i32.const 0))".repeat(calls);
@@ -428,7 +429,7 @@ fn values_that_are_passed_on_are_bounded() {
         ))
     };
     let limits = Limits {
-        joins: 1_600,
+        joins: 1_617,
         locals: 90,
         ..Limits::default()
     };
@@ -438,12 +439,12 @@ fn values_that_are_passed_on_are_bounded() {
     check(&module(67, &call(67).repeat(2)), &limits).unwrap();
     assert_eq!(
         refusal(&module(67, &call(67).repeat(3)), &limits),
-        "variables times joins and branches: 2,400, at most 1,600 allowed (limit `joins`)"
+        "variables and branches times joins and branches: 2,400, at most 1,617 allowed (limit `joins`)"
     );
     let block = "block (type $w) unreachable br 0 end ".to_owned() + &"drop ".repeat(97);
     assert_eq!(
         refusal(&module(97, &block), &limits),
-        "variables times joins and branches: 2,560, at most 1,600 allowed (limit `joins`)"
+        "variables and branches times joins and branches: 2,584, at most 1,617 allowed (limit `joins`)"
     );
     let block = block.replace(&"drop ".repeat(97), &"drop ".repeat(67));
     check(&module(67, &block), &limits).unwrap();
@@ -460,4 +461,32 @@ fn values_that_are_passed_on_are_bounded() {
     check(&module(117, &call(117).repeat(2)), &single).unwrap();
     let refused = refusal(&module(117, &call(117).repeat(4)), &single);
     assert!(refused.ends_with("(limit `function_bytes`)"), "{refused}");
+}
+
+/// A function is more than its branches one by one: what meets at each is
+/// merged into what met before.
+#[test]
+fn places_where_control_flow_joins_are_bounded_by_their_square() {
+    let module = |body: &str| of(&format!("(core module (func (param i32) {body}))"));
+    let limits = Limits {
+        joins: 1_000,
+        ..Limits::default()
+    };
+    let one = "loop local.get 0 br_if 0 end ";
+    // 124 places of one variable, and a sixteenth of their square.
+    check(&module(&one.repeat(57)), &limits).unwrap();
+    assert_eq!(
+        refusal(&module(&one.repeat(62)), &limits),
+        "variables and branches times joins and branches: 1,085, at most 1,000 allowed (limit `joins`)"
+    );
+    // The same places, apart.
+    let apart = format!("(func (param i32) {})", one.repeat(31)).repeat(2);
+    check(&of(&format!("(core module {apart})")), &limits).unwrap();
+    // Each value that is passed on counts as a place does.
+    let passing = "i32.const 0 loop (param i32) (result i32) local.get 0 br_if 0 end drop ";
+    check(&module(&passing.repeat(30)), &limits).unwrap();
+    assert_eq!(
+        refusal(&module(&passing.repeat(57)), &limits),
+        "variables and branches times joins and branches: 2,550, at most 1,000 allowed (limit `joins`)"
+    );
 }

@@ -192,6 +192,18 @@ fn body(choices: &mut Choices<'_>, kind: u32, times: u32, first: u32) -> (u32, F
             add(Instruction::Br(0));
             add(Instruction::End);
         }
+        (7, 6) => {
+            // One after the other, with a variable that each of them changes.
+            for _ in 0..times {
+                add(Instruction::Loop(BlockType::Empty));
+                add(Instruction::LocalGet(0));
+                add(Instruction::I32Const(1));
+                add(Instruction::I32Add);
+                add(Instruction::LocalTee(0));
+                add(Instruction::BrIf(0));
+                add(Instruction::End);
+            }
+        }
         (8, _) => {
             for _ in 0..times {
                 add(Instruction::LocalGet(0));
