@@ -55,14 +55,13 @@ impl PolicySource {
             Self::Entry(directory, name) => {
                 Cow::Owned(directory.read(name, limits.component_bytes)?)
             }
-            Self::Bytes(bytes) => bytes.clone(),
+            Self::Bytes(bytes) => {
+                // Before they are copied.
+                fits(bytes.len(), limits)?;
+                bytes.clone()
+            }
         };
-        if bytes.len() > limits.component_bytes {
-            return Err(LoadError::TooLarge {
-                bytes: bytes.len(),
-                limit: limits.component_bytes,
-            });
-        }
+        fits(bytes.len(), limits)?;
         let found = Digest::of(&bytes);
         match pinned {
             Some(pinned) if pinned != found => Err(LoadError::DigestMismatch { pinned, found }),
@@ -85,4 +84,12 @@ impl fmt::Debug for PolicySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PolicySource({self})")
     }
+}
+
+fn fits(bytes: usize, limits: &Limits) -> Result<(), LoadError> {
+    let limit = limits.component_bytes;
+    if bytes > limit {
+        return Err(LoadError::TooLarge { bytes, limit });
+    }
+    Ok(())
 }

@@ -31,13 +31,15 @@ const TICKS_PER_SECOND: u64 = 100;
 /// A policy, and behind it what the bytes compose.
 pub(crate) fn bomb(bytes: &[u8]) {
     let component = composed(bytes);
+    // Its copies are this program's, and none of a host's.
+    let request = request(&component);
     let alone = env::var_os("NAMEPLATE_FUZZ_TARGET").is_some();
     let before = alone.then(|| {
         // Everything that is made once.
         LazyLock::force(&SANDBOX);
         Spent::so_far()
     });
-    load(&component);
+    load(&request);
     if let Some(before) = before {
         let after = Spent::so_far();
         let ticks = after.ticks - before.ticks;
@@ -82,8 +84,8 @@ fn request(component: &[u8]) -> PolicyRequest {
     }
 }
 
-fn load(component: &[u8]) {
-    match Policy::load(&SANDBOX, &request(component)) {
+fn load(request: &PolicyRequest) {
+    match Policy::load(&SANDBOX, request) {
         Ok(policy) => {
             if let Err(fault) = policy.derive(&facts::bound()) {
                 assert_ne!(fault.reason(), "host_panic");
