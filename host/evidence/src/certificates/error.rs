@@ -178,7 +178,7 @@ pub enum CertificateError {
         requester: PeerText,
     },
     /// The requester's node is not proven.
-    #[error("certificate was asked for by `{username}`, and on which node that is, is not known")]
+    #[error("the node of `{username}`, which asked for the certificate, is not proven")]
     RequesterNodeUnproven {
         /// The requester.
         username: PeerText,
