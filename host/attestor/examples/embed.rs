@@ -17,7 +17,7 @@ pub(crate) fn name(
     let attestors = Attestors::open(config, Sandbox::new()?)?;
     let attestor = attestors.named(attestor).ok_or("no such attestor")?;
     let evidence = RawEvidence::new(attestor.method(), payload)?;
-    // An API server that has to be asked is waited for, 30 s at most.
+    // Waits 30 s at most for an API server or for published keys.
     match attestor.attest(&evidence, &Attempt::at(now)) {
         Ok(attestation) => Ok(attestation.identity.spiffe_id().to_string()),
         Err(error) => {

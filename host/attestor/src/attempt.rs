@@ -35,8 +35,8 @@ impl Attempt {
         Self::replayed(now, Uuid::new_v4()).within(Patience::until(Instant::now() + Self::PATIENCE))
     }
 
-    /// An attestation as it was: to replay a decision, or to test one. It asks
-    /// nobody, since others may say something else by now.
+    /// An attestation of the past: to replay a decision, or to test one. It
+    /// asks nobody, since an answer of today may differ.
     pub fn replayed(now: SystemTime, id: Uuid) -> Self {
         Self {
             now,
@@ -48,14 +48,14 @@ impl Attempt {
         }
     }
 
-    /// The same, waiting for others as long as `patience` lasts.
+    /// The same attempt, which waits for others as long as `patience` lasts.
     #[must_use]
     pub fn within(mut self, patience: Patience) -> Self {
         self.patience = patience;
         self
     }
 
-    /// The same, verifying only what needs nobody else.
+    /// The same attempt, which asks nobody.
     #[must_use]
     pub fn asking_nobody(self) -> Self {
         self.within(Patience::none())

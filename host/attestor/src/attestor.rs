@@ -443,7 +443,7 @@ mod tests {
     use super::share_of;
 
     #[test]
-    fn shares_add_up_to_the_whole_unless_the_operator_says_more() {
+    fn shares_are_equal_and_at_least_one_place_unless_a_share_is_set() {
         for (clusters, part) in [(0, 64), (1, 64), (2, 32), (3, 21), (64, 1), (256, 1)] {
             assert_eq!(share_of(64, None, clusters), part, "{clusters}");
         }

@@ -132,8 +132,7 @@ pub struct ReadyCase<'c> {
 }
 
 impl ReadyCase<'_> {
-    /// The case, for a policy that an operator lets say facts that were not
-    /// proven, or does not.
+    /// The case, judged in an envelope with these `false_facts`.
     #[must_use]
     pub fn with_false_facts(self, false_facts: FalseFacts) -> Self {
         Self {

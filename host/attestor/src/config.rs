@@ -76,8 +76,8 @@ pub struct AttestorConfig {
     pub naming: NamingConfig,
     /// Whether every token serves once.
     pub one_time_tokens: bool,
-    /// The share of the places for those who wait for others that one cluster
-    /// may have, from 0 to 1; the same for each where none is said.
+    /// The share of the places for waiting that one cluster may have, from 0 to
+    /// 1. None: equal shares.
     pub cluster_share: Option<f64>,
     /// How its generations follow each other.
     pub swaps: SwapsConfig,

@@ -24,9 +24,9 @@ const AGENT_PREFIX: [&str; 2] = ["spire", "agent"];
 
 /// Bounds on the identities of one attestor, or of one of its clusters.
 ///
-/// The rules of the SPIFFE-ID standard hold in every envelope; the fields
-/// here narrow them further. The two last ones came later: what is at its
-/// default is not written, so that an envelope without them stays the same text.
+/// The rules of the SPIFFE-ID standard hold in every envelope; the fields here
+/// narrow them further. The last two bounds came later. Each is written only
+/// where it is not at its default, so that an older envelope keeps its text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Envelope {
@@ -46,7 +46,7 @@ pub struct Envelope {
     /// selector does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub selectors: Vec<SelectorPattern>,
-    /// What becomes of a selector that says a fact which was not proven.
+    /// What becomes of a selector under a fact key that is not what was proven.
     #[serde(default, skip_serializing_if = "FalseFacts::is_refuse")]
     pub false_facts: FalseFacts,
 }
@@ -144,8 +144,8 @@ impl Envelope {
         !self.selectors.is_empty() && own.all(|pattern| other.selectors.contains(pattern))
     }
 
-    /// As a record of a decision has it: whether false facts are refused is
-    /// written in any case, for a record without it is an older host's.
+    /// As a record of a decision has it. Whether false facts are refused is
+    /// always written: a record without that member is an older host's.
     pub(crate) fn to_record(&self) -> serde_json::Value {
         let mut record = serde_json::to_value(self).unwrap_or_default();
         if let Some(fields) = record.as_object_mut() {
@@ -155,7 +155,8 @@ impl Envelope {
         record
     }
 
-    /// Out of the record of a decision, as the host decided that made it.
+    /// Reads the envelope from the record of a decision, with the rules of the
+    /// host that wrote it.
     ///
     /// # Errors
     /// Where it is no envelope, or has a bound that this host does not know.

@@ -1,11 +1,11 @@
 //! The selectors that say facts: what may stand behind each of their keys.
 //!
 //! The keys are SPIRE's, of `k8s_sat`, `k8s_psat` and `x509pop`, and
-//! `ca_thumbprint`. The policies that ship write them (`guest/src/selectors.rs`)
-//! and registration entries are written for them, so whoever reads
-//! `cluster:production` takes it for proven. Each stands here with every value
-//! that the facts give it, byte for byte; nothing else under such a key is
-//! true. All of them are reserved for both kinds of subject.
+//! `ca_thumbprint`. The policies that ship write them
+//! (`guest/src/selectors.rs`) and registration entries are written for them, so
+//! whoever reads `cluster:production` takes it for proven. For each key this
+//! file gives every value that the facts prove, byte for byte; any other value
+//! is false. All keys are reserved for both kinds of subject.
 //!
 //! A key is the text before the first colon, compared as SPIRE compares
 //! selectors: exactly. `Cluster:x`, ` cluster:x` and `cluster` without a colon
@@ -112,8 +112,8 @@ impl FactKey {
         }
     }
 
-    /// Whether `test` is true of one of the values, which it is given in parts.
-    /// Of a value that another takes the place of, it may be asked in vain.
+    /// Whether `test` accepts one of the proven values, each given in parts. A
+    /// value that a later one overrides may be tested too, and does not count.
     fn any(self, facts: &Facts, test: &mut dyn FnMut(&[&str]) -> bool) -> bool {
         let account = service_account(facts);
         let certificate = certificate(facts);

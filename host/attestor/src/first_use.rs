@@ -1,4 +1,4 @@
-//! First use: evidence that proves nothing anew makes an agent once.
+//! First use: replayable evidence may enroll an agent only once.
 //!
 //! A service account token of `k8s_sat` stays what it was when it was first
 //! sent, so whoever got hold of it later could become the same agent. Two

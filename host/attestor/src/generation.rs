@@ -25,7 +25,8 @@ pub struct Generation {
     pub(crate) namings: Namings,
     pub(crate) method: Method,
     pub(crate) one_time_tokens: bool,
-    /// What of the places for waiting one cluster may have, if it is said.
+    /// The share of the places for waiting that one cluster may have, where one
+    /// is configured.
     pub(crate) cluster_share: Option<f64>,
     pub(crate) records: Option<Records>,
     pub(crate) collisions: Option<Collisions>,
@@ -67,8 +68,8 @@ impl Generation {
         self
     }
 
-    /// The same, where of the places for those who wait for others one cluster
-    /// may have this share, from 0 to 1, and not the same as each other.
+    /// The same generation, in which one cluster may have this share, from 0 to
+    /// 1, of the places for waiting, in place of an equal one.
     #[must_use]
     pub fn with_cluster_share(mut self, share: f64) -> Self {
         self.cluster_share = Some(share);

@@ -227,7 +227,7 @@ impl Holders {
         Self::open_checked(directory, limits, DirectoryCheck::On)
     }
 
-    /// The same, in a directory that is this process's own by `check`.
+    /// The same, in a directory that passes `check`.
     pub(crate) fn open_checked(
         directory: &Path,
         limits: HoldersLimits,

@@ -72,7 +72,8 @@
 //!
 //! **The host writes all but the path.** A policy returns path segments and
 //! selector values. A wrong trust domain, another attestor's namespace or the
-//! server's own ID cannot be expressed.
+//! server's own ID cannot be expressed, and under a fact's key only the proven
+//! value is admitted.
 //!
 //! **Two audiences.** A peer is told a reason code and a fixed sentence
 //! ([`AttestError::peer_message`]), the operator reads the chain

@@ -1,10 +1,10 @@
 //! Places for attestations: how many are at work at once, and how many of
 //! those may wait for one cluster's API server.
 //!
-//! What asks nobody ends by itself, in the time that computing takes. What asks
-//! an API server, or whoever publishes keys, ends when they answer. The two
-//! never queue for the same places: a cluster whose API server hangs keeps
-//! waiting whoever asks it, and nobody else.
+//! An attestation that asks nobody ends in the time that computing takes. One
+//! that asks an API server, or a publisher of keys, ends when that answers. The
+//! two kinds never queue for the same places, so an API server that hangs
+//! delays its own clusters only.
 //!
 //! The places are as many as the operator says, twice: once for what asks
 //! nobody, and once for what waits. Of the second each cluster has its share,
@@ -22,10 +22,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Attestations at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlaceLimits {
-    /// At work, of those that ask nobody; and as many that wait for others.
-    /// At least 1.
+    /// At work that ask nobody, and as many again that wait for others. At
+    /// least 1.
     pub concurrent: usize,
-    /// Queueing, likewise. One more is refused.
+    /// Queueing for either kind of place. One more is refused.
     pub queued: usize,
 }
 
@@ -82,9 +82,9 @@ impl Places {
         }
     }
 
-    /// Where `evidence` queues: with the other evidence of its cluster, if
-    /// others may be asked about it, and else with all about which nobody is.
-    /// Its shape is looked at, and nobody is asked.
+    /// The queue of `evidence`: that of its cluster, where others may be asked
+    /// about it, and else the one of all evidence that asks nobody. Looks at
+    /// its shape alone.
     pub fn queue(&self, attestor: &Attestor, evidence: &RawEvidence) -> Queue {
         self.queue_of(attestor, attestor.waits_for(evidence))
     }
@@ -138,7 +138,7 @@ impl Queue {
         self.cluster.as_deref()
     }
 
-    /// A place as soon as there is one; whoever came first has it first.
+    /// Waits for a place, first come, first served.
     ///
     /// # Errors
     /// [`QueueFull`].

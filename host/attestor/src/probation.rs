@@ -4,9 +4,9 @@
 //! envelope does not allow, two subjects of one ID. A denial is an answer, and
 //! what a peer does wrong is no naming's fault.
 //!
-//! Subjects are counted, each once: one machine that fails as often as it
-//! likes is one fault, and one alone takes nothing back. Of whom it counts is
-//! remembered in bounded memory.
+//! Each subject is counted once: a machine that fails again and again is one
+//! fault, and one subject alone takes nothing back. The subjects are remembered
+//! in bounded memory.
 
 use crate::config::{Counted, RollbackConfig};
 use crate::error::AttestError;
@@ -17,12 +17,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Most subjects that are counted, some 50 bytes each; more where the operator
-/// decides by more. Those that come on top change nothing: a rate over so many
-/// is settled.
+/// Most subjects that are counted, some 50 bytes each; `after` where that is
+/// more. Further subjects change nothing: a rate over so many is settled.
 const MAX_SUBJECTS: u64 = 100_000;
 
-/// Fewest subjects that take a naming back: not one for all others.
+/// Fewest subjects that take a naming back: one must not decide for all others.
 const FEWEST_FAULTS: u64 = 2;
 
 /// A naming that has not served for long, and the one before it.
@@ -61,8 +60,7 @@ impl Tally {
         self.rate.faults = self.rate.faults.saturating_add(u64::from(fault));
     }
 
-    /// A subject that was failed stays one: what it came to before and after
-    /// that is its own matter.
+    /// A subject that met a fault stays counted as one, whatever else it meets.
     fn subject(&mut self, subject: SubjectKey, fault: bool, most: u64) {
         let is_full = self.rate.asked >= most;
         match self.subjects.get_mut(&subject) {
@@ -136,8 +134,7 @@ impl Probation {
     }
 
     /// Counts what came of an attestation of the subject of `facts` at `now`.
-    /// The rate at which the naming is to be taken back: to exactly one of
-    /// those who count.
+    /// Returns the rate once, to the caller that crosses the threshold.
     pub(crate) fn count(
         &self,
         facts: &Facts,

@@ -47,8 +47,8 @@ impl Records {
         }
     }
 
-    /// What an attestation that ended with nothing proven is counted by. What
-    /// the peer said its cluster is may be anything.
+    /// How an attestation that ended with nothing proven is counted. A cluster
+    /// that only the peer names is left out: it may be any text.
     fn unproven(&self, said: Option<&str>) -> Unproven {
         Unproven {
             cluster: said.and_then(|said| self.clusters.get(said)).cloned(),

@@ -1,10 +1,10 @@
 //! Patterns for selectors, as an operator writes them in an envelope:
 //! `cluster:{cluster}`, `agent_ns:*`.
 //!
-//! Everything stands for itself, with four exceptions. `{name}` is a fact, and
-//! where it is not proven the pattern matches nothing. `*` is any run of
-//! characters, an empty one and colons among them. `{{` and `}}` are braces.
-//! A pattern is about the whole selector.
+//! Everything stands for itself, with four exceptions. `{name}` is a fact;
+//! where it is not proven, the pattern matches nothing. `*` is any run of
+//! characters, an empty one and colons included. `{{` and `}}` are braces. A
+//! pattern covers the whole selector.
 
 use crate::placeholder::{Placeholder, UnknownPlaceholder};
 use nameplate_policy::Facts;
@@ -22,12 +22,12 @@ pub struct SelectorPattern(Vec<Piece>);
 enum Piece {
     Text(String),
     Fact(Placeholder),
-    /// Never beside another: two are one.
+    /// Never beside another: two in a row become one.
     Any,
 }
 
 impl SelectorPattern {
-    /// Whether the selector `value` of a machine with these facts is like it.
+    /// Whether it matches the selector `value` of a machine with these facts.
     pub(crate) fn matches(&self, value: &str, facts: &Facts) -> bool {
         let runs: Option<Vec<Cow<'_, str>>> = self
             .0
@@ -54,7 +54,7 @@ impl SelectorPattern {
         }
     }
 
-    /// Whether it is `*`, which every selector is like.
+    /// Whether it is `*`, which matches every selector.
     pub(crate) fn is_anything(&self) -> bool {
         self.0 == [Piece::Any]
     }

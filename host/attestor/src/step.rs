@@ -24,7 +24,7 @@ pub enum Step {
 }
 
 /// An attestation that waits for the peer's answer. It goes on with what it
-/// began with, whatever is swapped meanwhile; dropped, it never was.
+/// began with, whatever is swapped meanwhile. Dropping it leaves no record.
 #[derive(Debug)]
 #[must_use = "nothing is proven before the challenge is answered"]
 pub struct Challenged {

@@ -5,8 +5,8 @@
 //! |---|---|
 //! | a candidate cannot be loaded | the one before, on the trust it has |
 //! | its gate refuses it | the same |
-//! | it serves and fails too often | the naming before, for whom is trusted now |
-//! | the process starts, and what is configured cannot be loaded, or the gate refuses it | the last good naming from disk, for whom is trusted now |
+//! | it serves and fails too often | the naming before, under the currently configured trust |
+//! | the process starts, and what is configured cannot be loaded, or the gate refuses it | the last good naming from disk, under the currently configured trust |
 //!
 //! A *naming* is what is gated, kept and taken back: components, settings,
 //! envelopes and limits, of the attestor and of its clusters, together. Whom
@@ -76,7 +76,7 @@ struct History {
     unkept: Option<Namings>,
     /// What was written last, to write nothing twice.
     written: Option<Status>,
-    /// Why the status could not be written, to say nothing twice.
+    /// Why the status could not be written last, so that it is said once.
     unwritten: Option<String>,
     /// What changed, and nobody was told of yet.
     untold: Vec<Change>,
@@ -356,8 +356,8 @@ impl Succession {
         }
     }
 
-    /// Changes the history, and gives what is to be told of it once it is no
-    /// longer locked.
+    /// Changes the history, and returns the news, to be told once the history
+    /// is no longer locked.
     fn update<T>(&self, change: impl FnOnce(&mut History) -> T) -> (T, News) {
         let mut history = self.history();
         let value = change(&mut history);

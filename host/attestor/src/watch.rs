@@ -1,12 +1,12 @@
 //! Notices when one of a set of files changes, and says so once per change.
 //!
-//! What counts is the content: events of the file system only say when to
-//! look again, and polling looks again when no events come. The *directories*
-//! of the files are watched, because that is where change happens:
-//! editors rename a new file over the old one, and Kubernetes exchanges the
-//! `..data` link of a mounted volume; both leave a watch on the file itself
-//! with a file that nobody sees any more. Where a path leads through links,
-//! the directories of the links and of what they lead to are watched as well.
+//! What counts is the content: events of the file system only say when to look
+//! again, and polling looks again when no events come. The *directories* of the
+//! files are watched, because that is where change happens: editors rename a
+//! new file over the old one, and Kubernetes exchanges the `..data` link of a
+//! mounted volume; a watch on the file itself would then follow the replaced
+//! inode. Where a path leads through links, the directories of the links and of
+//! what they lead to are watched as well.
 //!
 //! The watcher trusts nothing in the files and reads them bounded; a file
 //! that is absent or unreadable is a content of its own. The content of a

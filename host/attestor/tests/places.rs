@@ -135,7 +135,7 @@ fn a_cluster_that_waits_takes_no_place_of_another() {
 }
 
 #[test]
-fn without_a_share_one_cluster_takes_what_others_need() {
+fn with_a_cluster_share_of_1_one_cluster_takes_what_others_need() {
     let attestor = Attestor::new(generation(&["hung", "other"]).with_cluster_share(1.0));
     let places = Places::new(LIMITS);
     let queue = |cluster: &str| places.queue(&attestor, &from(cluster));

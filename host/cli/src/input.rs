@@ -16,8 +16,8 @@ use std::time::{Duration, SystemTime};
 /// Most bytes of a payload, a token or a facts file.
 pub(crate) const MAX_INPUT_BYTES: usize = 64 << 10;
 
-/// Most bytes of evidence beyond that which are counted, to say how many there
-/// are: an endless input ends.
+/// Most bytes that are counted beyond that, for the error: an endless input
+/// ends.
 const MAX_COUNTED_BYTES: u64 = 1 << 30;
 
 /// Reads a file, or standard input where the path is `-`.
@@ -46,9 +46,8 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// Reads what a peer sent, or would send. How much of it is too much is for who
-/// verifies it to say: what is longer than is read here is rejected evidence as
-/// well.
+/// Reads what a peer sent, or would send. The verifier bounds evidence; input
+/// that is too long to be read here is rejected evidence as well.
 ///
 /// # Errors
 /// As [`read`]; evidence that is too long.

@@ -1,5 +1,5 @@
-//! How long a command waits for API servers and published keys, and what is
-//! said meanwhile.
+//! How long a command waits for API servers and published keys, and what it
+//! prints meanwhile.
 //!
 //! Ctrl-C ends the process, as it ends any: nothing here holds it up.
 
@@ -11,7 +11,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// How long nothing is said of a wait, and how often something then is.
+/// When a wait is first mentioned, and how often after that.
 const QUIET: Duration = Duration::from_secs(3);
 
 /// Nobody waits longer, whatever a command line says.
@@ -27,8 +27,8 @@ pub(crate) struct Asking {
 }
 
 impl Asking {
-    /// The wait begins now. A person at a terminal is told how long it lasts
-    /// yet; that nobody is asked is said to whoever reads text.
+    /// Begins the wait. A terminal is told how long it may still last. With
+    /// text output, a note says where nobody is asked.
     pub(crate) fn begin(timeout: Duration, output: Output) -> Self {
         if timeout.is_zero() {
             if output == Output::Text {
@@ -59,7 +59,7 @@ impl Asking {
         }
     }
 
-    /// An attestation at `now`, or at this moment.
+    /// An attempt at `now`, or at this moment.
     pub(crate) fn attempt(&self, now: Option<SystemTime>) -> Attempt {
         let attempt = Attempt::at(now.unwrap_or_else(SystemTime::now));
         match self.until {

@@ -11,9 +11,10 @@
 //! | [`DecisionLog`] | writing: order, segments, the disk that is full |
 //!
 //! A log trusts the process that writes it and nobody afterwards. The chain has
-//! no key: alone it shows that a log is consistent, and a change that was made
-//! without writing anew all that follows. That nobody wrote it anew, or cut off
-//! its end, takes a checkpoint which they could not reach or sign.
+//! no key: alone it shows a change only where the lines after it were not
+//! rewritten. A rewritten log does not match checkpoints that its writer could
+//! not reach or sign; a log that is cut off does not match checkpoints kept
+//! elsewhere.
 
 mod chain;
 mod checkpoint;

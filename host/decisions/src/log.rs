@@ -190,9 +190,9 @@ impl Shared {
     }
 
     /// Has an attestation that ended with nothing proven recorded or counted.
-    /// There are as many of those as anybody likes, so they get what is left:
-    /// neither the disk's last room nor the second half of the queue, and
-    /// nobody waits for the disk.
+    /// Anybody can make any number of those. So they get neither the disk's
+    /// last room nor the second half of the queue, and no caller waits for the
+    /// disk.
     fn take_unproven(&self, kind: Kind, entry: Entry, options: &Options, now: Instant) {
         let time = entry.time;
         let room = !self.status.is_failing() && !self.tight.load(Relaxed);

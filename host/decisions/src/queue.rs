@@ -24,7 +24,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The same, that nobody waits for.
+    /// The same entry, for which no caller waits.
     pub(crate) fn unawaited(self) -> Waiting {
         Waiting {
             entry: self,

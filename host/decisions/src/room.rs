@@ -1,5 +1,5 @@
-//! How much room the disk has left, and what of it nobody gets who has proven
-//! nothing.
+//! How much room the disk has left, and the reserve that attestations with
+//! nothing proven may not use.
 
 use std::io;
 use std::path::Path;

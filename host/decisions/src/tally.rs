@@ -1,8 +1,8 @@
-//! Attestations that end with nothing proven: who may write without proving
-//! anything, may write as much as it likes.
+//! Counts attestations that end with nothing proven, since anybody can make any
+//! number of them.
 //!
-//! The first few of a window each get a record. The rest are counted, by what
-//! the operator configured and this program says: never by a text that the peer
+//! The first few of a window each get a record. The rest are counted by the
+//! operator's names and this program's codes, never by a text that the peer
 //! chose. When the window ends, one line of the log says how many there were.
 
 use crate::line::{Count, Counted, Decision, Outcome};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-/// How long is counted before a line of the log says so.
+/// How long a window lasts, before a line of the log has its counts.
 pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 
 /// The same while the disk has nothing left but its reserve.
@@ -30,8 +30,8 @@ const KINDS: usize = 512;
 /// An attestation that ended with nothing proven, as it is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unproven {
-    /// The cluster, where it is one that is configured: a name that a peer made
-    /// up is nothing to count by.
+    /// The cluster, where it is configured. A name that a peer made up is not
+    /// counted by.
     pub cluster: Option<Arc<str>>,
 }
 
@@ -143,7 +143,7 @@ impl Tally {
         (!counts.is_empty()).then_some(Counted { counts })
     }
 
-    /// Takes back what could not be said.
+    /// Takes back counts that could not be written.
     pub(crate) fn unsay(&mut self, unsaid: Counted, now: Instant) {
         self.begun.get_or_insert(now);
         for count in unsaid.counts {
@@ -172,7 +172,8 @@ impl Counted {
         counts.fold(0, u64::saturating_add)
     }
 
-    /// The same without the clusters: kinds that only those kept apart are one.
+    /// The same counts without clusters: kinds that differ only by cluster
+    /// become one.
     pub(crate) fn without_clusters(self) -> Self {
         let now = Instant::now();
         let mut tally = Tally::default();
@@ -207,7 +208,7 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(second)
     }
 
-    /// Counts one, or not: whether it gets a record.
+    /// Admits one, or counts it; whether it gets a record.
     fn meet(tally: &mut Tally, kind: &Kind, second: u64, now: Instant) -> bool {
         let admitted = tally.admits(kind, now);
         if !admitted {

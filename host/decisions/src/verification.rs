@@ -53,10 +53,10 @@ pub struct Verification {
     pub kept_before: u64,
     /// Checkpoints kept elsewhere that are of other logs.
     pub kept_foreign: u64,
-    /// The last line that something vouches for which whoever writes to the log
-    /// need not have: a checkpoint kept elsewhere that agrees, or one in the log
-    /// that the given key has signed. None where nothing does: then the log is
-    /// consistent in itself, and all of it may have been written anew.
+    /// The last line that is vouched for from outside: by a checkpoint kept
+    /// elsewhere that agrees, or by one in the log that the given key has
+    /// signed. None: the log is consistent in itself, and all of it may have
+    /// been rewritten.
     pub vouched_through: Option<u64>,
     /// Decisions after that line, or all of them.
     pub decisions_after: u64,
@@ -237,8 +237,7 @@ impl Verification {
         self.holds() && self.vouched_through.is_some()
     }
 
-    /// Takes note that everything up to a line is vouched for. Called when the
-    /// reader is there.
+    /// Notes that everything up to the reader's line is vouched for.
     fn vouch(&mut self, line: u64) {
         if self.vouched_through.is_none_or(|through| line >= through) {
             self.vouched_through = Some(line);

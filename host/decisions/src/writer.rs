@@ -40,8 +40,8 @@ pub(crate) struct Writer {
     /// Who writes checkpoints elsewhere, once there is one to write.
     keeper: Option<Keeper>,
     log: String,
-    /// What segments say that they are of: once counts are in one, those after
-    /// it are of the same.
+    /// The format of new segments: once counts are in one, later segments have
+    /// the same format.
     format: u32,
     segment: Segment,
     head: Head,
@@ -155,9 +155,8 @@ impl Writer {
         outcome
     }
 
-    /// Says how many attestations ended with nothing proven, where a window is
-    /// over. What finds no room is said with the next: identities do not wait
-    /// for it.
+    /// Writes the counts of a window that is over. Counts that find no room are
+    /// written with the next window's, so that identities do not wait for them.
     fn tell_counts(&mut self, closing: bool, now: Instant) {
         let options = Arc::clone(&self.settings.options);
         let counting = options.rejections == Rejections::Count;
@@ -181,8 +180,9 @@ impl Writer {
         }
     }
 
-    /// Sees to it that the segment says that counts are in it: whoever reads an
-    /// earlier format only is told so, and not that the log is damaged.
+    /// Makes sure that the segment's header has the format with counts: an
+    /// older reader then says that it does not know the format, and not that
+    /// the log is damaged.
     fn begin_counting(&mut self) -> io::Result<()> {
         if self.format >= FORMAT_WITH_COUNTS {
             // Counts too are written by what their segment says.

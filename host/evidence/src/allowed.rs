@@ -1,8 +1,8 @@
 //! Service accounts on an allow list.
 //!
-//! A list is compared name by name, so an entry that Kubernetes admits as no
-//! name would allow nobody, and its operator would look for the reason at the
-//! agents. It is refused where it is written.
+//! Names are compared exactly, so an entry that Kubernetes could not create
+//! would allow nobody, and its operator would look for the reason at the
+//! agents. Such an entry is refused where it is written.
 
 use std::fmt;
 use std::str::FromStr;
@@ -35,27 +35,27 @@ pub enum MalformedServiceAccount {
     /// Not one colon with something on both sides.
     #[error("`{0}` is not a service account in the form `namespace:name`")]
     Form(PeerText),
-    /// Somebody means several.
+    /// A pattern, which would mean several.
     #[error("`{0}` is no service account: patterns are not supported, list each service account")]
     Pattern(PeerText),
-    /// White space, a control character, or one that nobody sees.
+    /// White space, a control character, or an invisible one.
     #[error("`{0}` is no service account: it has a blank or an unprintable character, remove it")]
     Blank(PeerText),
-    /// Kubernetes has none.
+    /// Capital letters, which Kubernetes does not admit.
     #[error("`{text}` is no service account: names have no capital letters, write `{instead}`")]
     Capital {
         /// The text.
         text: PeerText,
-        /// The same without them.
+        /// The text in small letters.
         instead: PeerText,
     },
-    /// Kubernetes would not create it.
+    /// A namespace that Kubernetes would not create.
     #[error(
         "`{0}` is in no namespace: a namespace is 1 to 63 of `a` to `z`, `0` to `9` and `-`, and \
          begins and ends with a letter or a digit"
     )]
     Namespace(PeerText),
-    /// Nor it.
+    /// A service account that Kubernetes would not create.
     #[error(
         "`{0}` is no service account: a name is 1 to 253 of `a` to `z`, `0` to `9`, `-` and `.`, \
          and each part between dots begins and ends with a letter or a digit"
@@ -104,7 +104,8 @@ impl FromStr for AllowedServiceAccount {
     }
 }
 
-/// Control characters, and those that change or hide what stands beside them.
+/// Control characters, and invisible ones that change or hide what stands
+/// beside them.
 fn is_unseen(character: char) -> bool {
     character.is_control()
         || matches!(

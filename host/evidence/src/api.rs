@@ -108,28 +108,28 @@ pub trait ClusterApi: fmt::Debug + Send + Sync {
         patience: &Patience,
     ) -> Result<SigningRequestRecord, ApiError>;
 
-    /// How the asking goes. Asks nobody.
+    /// Whether the server answers. Asks nobody.
     fn status(&self) -> ApiStatus {
         ApiStatus::default()
     }
 }
 
-/// How the asking of an API server goes.
+/// Whether an API server answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ApiStatus {
-    /// Why it is not asked, while it is not.
+    /// The suspension, while there is one.
     pub suspended: Option<Suspension>,
-    /// How often that began.
+    /// Suspensions so far.
     pub suspensions: u64,
 }
 
-/// That an API server is left alone, since it gave no answer again and again.
+/// The suspension of an API server that gave no answer again and again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not asked for {} s now, after {failures} failures in a row", lasting.as_secs())]
 pub struct Suspension {
     /// Since when.
     pub since: SystemTime,
-    /// How long that is.
+    /// How long it has lasted.
     pub lasting: Duration,
     /// Calls in a row that it gave no answer to.
     pub failures: u32,
@@ -241,8 +241,7 @@ pub enum ApiError {
     /// The time for it ended first.
     #[error("no answer in time")]
     OutOfPatience,
-    /// It was not asked: it gave no answer too often, and is left alone for a
-    /// while.
+    /// Not asked: the server is suspended, because it gave no answer too often.
     #[error(transparent)]
     Suspended(Suspension),
     /// The host's credential is not accepted (HTTP 401).

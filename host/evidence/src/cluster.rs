@@ -105,8 +105,8 @@ impl Proof {
 }
 
 impl Cluster {
-    /// Whether its tokens are verified with the help of others, who may keep
-    /// one waiting: its API server, or whoever publishes its keys.
+    /// Whether verifying its tokens may wait for others: for its API server, or
+    /// for whoever publishes its keys.
     #[must_use]
     pub fn waits_for_others(&self) -> bool {
         let proof = match &self.proof {
@@ -125,8 +125,8 @@ impl Cluster {
         }
     }
 
-    /// Whether others may be asked about `token`: not about one that is
-    /// misshapen.
+    /// Whether others may be asked about `token`. Nobody is asked about a
+    /// misshapen one.
     pub(crate) fn waits_with(&self, token: &str) -> bool {
         self.waits_for_others()
             && CompactToken::split(token).is_ok_and(|token| match self.proof {

@@ -1,14 +1,14 @@
 //! How a value that was found differs from the one that is configured.
 //!
-//! Issuers and audiences are URLs of a hundred characters that differ in one:
-//! two of them side by side say less than where to look.
+//! Issuers and audiences are URLs of a hundred characters that differ in one,
+//! so an error says where.
 
 use std::fmt;
 
 use crate::peer_text::PeerText;
 
-/// Fewest characters that two values have to begin alike with, for the place of
-/// their difference to say anything.
+/// Shortest common beginning of two values with which the place of their
+/// difference is worth showing.
 const ALIKE: usize = 8;
 
 /// The configured value, and how another one differs from it. Shown as
@@ -58,8 +58,8 @@ impl Difference {
         }
     }
 
-    /// The pair of `found` and `expected` that is most alike, with what of the
-    /// first it is. `None` when either is empty.
+    /// The most similar pair of `found` and `expected`, with the found value.
+    /// `None` when either is empty.
     #[must_use]
     pub fn nearest<'f>(found: &'f [String], expected: &[String]) -> Option<(&'f str, Self)> {
         let pairs = found
@@ -73,14 +73,14 @@ impl Difference {
         Some((one, Self::between(one, other)))
     }
 
-    /// Whether it says more than that the two are not the same.
+    /// Whether it says where the two differ.
     #[must_use]
     pub fn says_how(&self) -> bool {
         *self.how != How::Otherwise
     }
 }
 
-/// How many characters two texts begin alike with, in whatever case.
+/// The length of the common beginning of two texts, ignoring case.
 fn alike(one: &str, other: &str) -> usize {
     let pairs = one.chars().zip(other.chars());
     pairs.take_while(|(one, other)| one == other).count()

@@ -27,17 +27,17 @@ pub trait KeySource: fmt::Debug + Send + Sync {
     /// early to ask again, or when asking brought nothing newer.
     fn newer_than(&self, seen: &Arc<KeySet>, patience: &Patience) -> Option<Arc<KeySet>>;
 
-    /// How the following goes. Asks nobody.
+    /// The state of the keys. Asks nobody.
     fn status(&self) -> KeysStatus;
 
-    /// The same following of what `publisher` hands over; none where it cannot
-    /// be done without sending anything.
+    /// The same code, following the keys of `publisher`; none where that would
+    /// send anything.
     fn rehearsed(&self, _publisher: Arc<dyn KeyPublisher>) -> Option<Rehearsal> {
         None
     }
 }
 
-/// How the following of a cluster's keys goes.
+/// The state of a cluster's followed keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeysStatus {
     /// Time since the set that serves was fetched; none before the first.
@@ -76,8 +76,8 @@ impl Default for Rhythm {
     }
 }
 
-/// A publisher of keys inside this process, with a clock of its own: with it a
-/// following is tried, and nothing is sent.
+/// A publisher of keys inside this process, with a clock of its own: it tries
+/// the code that follows keys, and nothing is sent.
 pub trait KeyPublisher: fmt::Debug + Send + Sync {
     /// The JWK Set that is published now. Must not wait for anybody.
     ///
@@ -89,7 +89,7 @@ pub trait KeyPublisher: fmt::Debug + Send + Sync {
     fn now(&self) -> Instant;
 }
 
-/// A following that is tried with a [`KeyPublisher`].
+/// Followed keys that are tried with a [`KeyPublisher`].
 #[derive(Debug, Clone)]
 pub struct Rehearsal {
     /// The keys that it follows.

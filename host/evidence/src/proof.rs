@@ -69,8 +69,8 @@ impl Verifier {
         }
     }
 
-    /// The one of them that others may be asked about while `evidence` is
-    /// verified. Asks nobody, and proves nothing.
+    /// The one of these clusters about which others may be asked while
+    /// `evidence` is verified. Asks nobody, and proves nothing.
     #[must_use]
     pub fn waits_for(&self, evidence: &RawEvidence) -> Option<&str> {
         match self {

@@ -68,9 +68,9 @@ impl<'t> CompactToken<'t> {
         decode(self.signature, TokenPart::Signature)
     }
 
-    /// That it has the shape of a token that is signed by an accepted
-    /// algorithm, as it has to have before an API server is asked about it.
-    /// What claims and signature hold is not looked at.
+    /// That it has the shape of a token signed by an accepted algorithm, which
+    /// it needs before an API server is asked about it. The contents of claims
+    /// and signature are not looked at.
     pub(crate) fn is_reviewable(&self) -> Result<(), TokenError> {
         Header::parse(self)?;
         decode(self.claims, TokenPart::Claims)?;

@@ -15,7 +15,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Whether it is looked at who else may write where this process keeps files.
+/// Whether directories in which this process keeps files are checked for other
+/// writers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DirectoryCheck {
     /// Where somebody else may, nothing is kept; and no link is followed.
@@ -25,7 +26,7 @@ pub enum DirectoryCheck {
     Off,
 }
 
-/// A directory that this process keeps nothing in.
+/// Why this process keeps nothing in a directory.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
     /// The system does not say whose it is.
@@ -71,7 +72,7 @@ impl DirectoryCheck {
         }
     }
 
-    /// The same of the directory that the file at `path` is in.
+    /// The same check, of the directory that the file at `path` is in.
     ///
     /// # Errors
     /// As [`DirectoryCheck::of`].
@@ -82,7 +83,7 @@ impl DirectoryCheck {
         })
     }
 
-    /// Opens the file at `path` by `options`; not what a link there leads to.
+    /// Opens the file at `path` by `options`, and follows no link there.
     ///
     /// # Errors
     /// What the system says, and where there is a link, that.
@@ -120,8 +121,8 @@ fn check(path: &Path, user: u32) -> Result<(), DirectoryError> {
     Ok(())
 }
 
-/// Judges a directory by who may write to it: an `own` one is held to more than
-/// one above it.
+/// Judges a directory by who may write to it. The rules for this process's
+/// `own` directory are stricter than for those above it.
 fn judge(found: &Metadata, own: bool, user: u32, path: &Path) -> Result<(), DirectoryError> {
     const GROUP_OR_OTHERS: u32 = 0o022;
     const OTHERS: u32 = 0o002;
@@ -160,7 +161,7 @@ mod tests {
         fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     }
 
-    /// By its bits: root may write anywhere, and is told all the same.
+    /// Judged by its mode bits, so this holds for root too.
     #[test]
     fn a_directory_is_its_owner_s_alone() {
         let dir = tempfile::tempdir().unwrap();
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_this_user_s_or_root_s() {
+    fn a_directory_of_another_user_than_this_or_root_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let owner = fs::metadata(dir.path()).unwrap().uid();
         check(dir.path(), owner).unwrap();

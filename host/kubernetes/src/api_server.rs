@@ -21,9 +21,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-/// How long an API server may take for one answer, unless it is said. A part of
-/// what an attestation may take, so that one that hangs is not waited for to
-/// the end.
+/// The default timeout of one answer. Shorter than an attestation's, so that a
+/// server that hangs does not use up all of it.
 pub const API_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An API server.

@@ -1,4 +1,5 @@
-//! Leaves an API server alone that gives no answer, again and again.
+//! A circuit breaker: suspends an API server that gives no answer again and
+//! again.
 //!
 //! ```text
 //! closed ──FAILURES in a row──▶ open ──a pause──▶ half open: one call tries it
@@ -7,17 +8,17 @@
 //!    └─────────────any answer────────────────────────────┘
 //! ```
 //!
-//! While it is open, whoever would ask is told so at once: no place and no
-//! patience is spent on a server that does not answer. Whether a failure is
-//! the server's is its own silence, a connection that broke, or an HTTP status
-//! of 500 and above. Everything else is an answer, a refusal included.
+//! While it is open, callers are told so at once: no place and no time is spent
+//! on a server that does not answer. Failures of the server are silence, a
+//! broken connection, and an HTTP status of 500 or above. Everything else is an
+//! answer, a refusal included.
 
 use nameplate_evidence::{ApiError, ApiStatus, Suspension};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Calls in a row without an answer, after which nobody asks any more.
+/// Calls in a row without an answer that open it.
 pub(crate) const FAILURES: u32 = 5;
 
 /// How long a server is left alone at first, and at most. Each try that fails
@@ -67,8 +68,8 @@ pub(crate) enum Outcome {
 pub(crate) enum Admitted {
     /// As always.
     Usual,
-    /// As the one that tries the server. Its outcome has to be told, whoever
-    /// waits for it.
+    /// As the one that tries the server. Its outcome has to be noted, even when
+    /// its caller gave up.
     Trial,
 }
 
@@ -114,7 +115,7 @@ impl Breaker {
         }
     }
 
-    /// Takes note of what became of a call that was `admitted`.
+    /// Notes the outcome of a call that was `admitted`.
     pub(crate) fn note(&self, admitted: &Admitted, outcome: Outcome) {
         let (now, today) = (self.clock)();
         let mut state = self.state();
@@ -192,8 +193,8 @@ impl Open {
 }
 
 impl Outcome {
-    /// Of a call that had `time` to come to `result`, where the server may take
-    /// `most`.
+    /// The outcome of a call that had `time` for its `result`, where the server
+    /// may take `most`.
     pub(crate) fn of<T>(result: &Result<T, ApiError>, time: Duration, most: Duration) -> Self {
         let Err(error) = result else {
             return Self::Answered;

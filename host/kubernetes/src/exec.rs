@@ -2,9 +2,9 @@
 //! (`client.authentication.k8s.io`), as client-go runs them.
 //!
 //! One run serves all who name the same program in the same way, until what it
-//! gave expires. Trusts the program for what it gives, and not to end: it is
-//! ended after a minute. What it gave stands in no error, and of its own words
-//! only the last line.
+//! gave expires. Trusts the program's credential, and not that it ends: it is
+//! killed after a minute. Its output stands in no error, and of its error
+//! output only the last line.
 
 mod answer;
 
@@ -26,14 +26,14 @@ use tokio::sync::Mutex;
 /// The longest that a program may run.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// A program whose credential was of no use is not run again before. Peers ask
-/// as often as they like.
+/// The least time between two runs after a failure or a refused credential:
+/// peers ask as often as they like.
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// Most bytes that are read of each of a program's outputs.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// So many programs are remembered although nobody names them any more.
+/// Programs that are remembered although no configuration names them any more.
 const REMEMBERED: usize = 16;
 
 /// Whether a program may speak with whoever sits at the terminal.
@@ -91,7 +91,8 @@ impl Issued {
 }
 
 impl Plugin {
-    /// The one for `spec`, shared by all of this process who name the same.
+    /// The program of `spec`, shared by everything in this process that names
+    /// the same.
     pub(crate) fn of(spec: Spec) -> Arc<Self> {
         static KNOWN: Lock<Option<HashMap<Spec, Arc<Plugin>>>> = Lock::new(None);
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,8 +113,8 @@ impl Plugin {
         plugin
     }
 
-    /// A credential that is good at `now`; another than that of the run
-    /// `refused`, if it is time for one.
+    /// A credential that is good at `now`, from another run than `refused`
+    /// where enough time has passed for one.
     ///
     /// # Errors
     /// [`ApiError::NotConfigured`] where the program gives none.

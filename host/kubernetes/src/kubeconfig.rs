@@ -1,8 +1,8 @@
 //! Kubeconfigs, read as client-go reads them.
 //!
-//! Only the current context counts, with its cluster and its user: what other
-//! entries lack is their business. Trusts the operator for what the file says;
-//! a member that cannot be used is named with its line, and its value is not
+//! Only the current context counts, with its cluster and its user; other
+//! entries are not checked. Trusts the operator for what the file says; a
+//! member that cannot be used is named with its line, and its value is not
 //! repeated.
 
 pub(crate) mod cluster;

@@ -33,12 +33,13 @@
 //!   asks for a proxy, for plain http or for `insecure-skip-tls-verify` is
 //!   refused; what its other entries say does not count.
 //! - **Bounded.** Of an answer at most [`MAX_ANSWER_BYTES`] are read. A request
-//!   ends with the caller's patience, one for a cluster after [`API_TIMEOUT`]
-//!   at the latest, a fetch of keys after 10 s, and whoever has keys that are
-//!   due waits 5 s for it at most.
-//! - **Not for ever.** An API server that is asked for a cluster and gives no
-//!   answer five times in a row is left alone, 5 s at first and 30 s at most,
-//!   until one call that tries it is answered ([`ClusterApi::status`](nameplate_evidence::ClusterApi::status)).
+//!   ends with the caller's patience. One for a cluster also ends after
+//!   [`API_TIMEOUT`], or what [`ApiServer::with_timeout`] says. A fetch of keys
+//!   ends after 10 s; a verification with keys that are due waits 5 s for it.
+//! - **Suspended.** An API server that is asked for a cluster and gives no
+//!   answer five times in a row is suspended, for 5 s at first and for 30 s at
+//!   most, until a call that tries it is answered
+//!   ([`ClusterApi::status`](nameplate_evidence::ClusterApi::status)).
 //! - **Asked once.** Nothing is tried again, but for one second try with
 //!   credentials read anew after an API server answered 401.
 //! - **Quiet.** A token stands in no error, no log and no `Debug`. From an
@@ -48,9 +49,10 @@
 //!
 //! # Threads
 //!
-//! Callers block. The requests, and the fetches of keys that nobody asked for,
-//! run on two threads of this room's own, started at the first one, so a caller may be any thread: a plain one, or one that
-//! belongs to another async runtime (which it then holds up).
+//! Callers block. The requests, and the fetches of keys ahead of demand, run on
+//! two threads of this room's own, which the first of them starts. So a caller
+//! may be any thread: a plain one, or one that belongs to another async runtime
+//! (which it then holds up).
 
 mod access;
 mod answer;

@@ -1,7 +1,7 @@
 //! Which place a URL leads to (RFC 6454 §4): scheme, host and port.
 //!
-//! Two spellings of one place are one. A credential that is meant for a host
-//! goes to that host only, so what is in doubt is another place.
+//! Two spellings of one place are equal. A credential for a host goes to that
+//! host only, so a place in doubt is another place.
 
 use http::Uri;
 use http::uri::Scheme;
@@ -19,7 +19,7 @@ pub(crate) struct Origin {
 enum Host {
     /// In lower case, without the dot that ends an absolute name (RFC 1034 §3.1).
     Name(String),
-    /// However it is written (RFC 4291 §2.2).
+    /// Parsed, since it has several spellings (RFC 4291 §2.2).
     Address(Ipv6Addr),
 }
 

@@ -25,9 +25,9 @@ use std::time::{Duration, Instant};
 /// The longest that one fetch may take.
 const FETCH: Duration = Duration::from_secs(10);
 
-/// The longest that one verification waits for it, where there is a set. A
-/// publisher that hangs is then known to, and its last good set serves on,
-/// before many verifications hold a place for its sake.
+/// The longest that one verification waits for it, where there is a set. After
+/// that the publisher counts as hanging and its last good set serves on, so
+/// that few verifications hold a place while they wait.
 const WAIT: Duration = Duration::from_secs(5);
 
 /// How often one who waits looks whether its patience was ended by another.
@@ -35,10 +35,9 @@ const LOOK: Duration = Duration::from_millis(25);
 
 /// A cluster's published keys.
 ///
-/// Once somebody has asked for them they are fetched again ahead of
-/// [`Rhythm::refresh`], for as long as somebody has them. A set that is older
-/// all the same is fetched before it serves; when that fails it serves until
-/// [`Rhythm::max_age`].
+/// After the first use they are fetched again ahead of [`Rhythm::refresh`], for
+/// as long as somebody holds them. A set that is older is fetched before it
+/// serves; when that fails it serves until [`Rhythm::max_age`].
 #[derive(Debug, Clone)]
 pub struct PublishedKeys {
     following: Arc<Following>,
@@ -205,8 +204,7 @@ impl Following {
         Ok((Arc::new(keys), Sha256::digest(&body).into()))
     }
 
-    /// Has the next fetch begin when it is due, whoever asks meanwhile. What
-    /// waits for it does not keep the keys alive.
+    /// Schedules the next fetch. The timer does not keep the keys alive.
     fn await_next(self: &Arc<Self>, state: &mut State) {
         let now = (self.clock)();
         let (Some(wait), Ok(runtime)) = (state.next_fetch(&self.rhythm, now), runtime()) else {

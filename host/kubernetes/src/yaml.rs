@@ -1,9 +1,9 @@
 //! YAML as a tree whose nodes know their lines.
 //!
-//! A kubeconfig is read leniently: what is not asked for may be anything. So
-//! nothing is converted here, and a text stays as it was written: a name or a
-//! token of digits is not a number. Trusts the file for nothing but to be
-//! bounded; no text of it stands in an error.
+//! A kubeconfig is read leniently: a member that is not asked for may be
+//! anything. So nothing is converted here, and a text stays as it was written:
+//! a name or a token of digits is not a number. Trusts the file for nothing but
+//! to be bounded; no text of it stands in an error.
 
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 use std::collections::HashMap;

@@ -22,7 +22,7 @@
 //! What no case reaches is not mutated: a trap is put in its place first, and
 //! when nobody notices that, it is reported once as not reached. Frames of the
 //! shadow stack, which compilers of C and Rust make in every function, are left
-//! alone: a larger frame is no other policy.
+//! alone: a larger frame does not change behaviour.
 
 mod change;
 mod function;

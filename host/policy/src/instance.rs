@@ -34,7 +34,8 @@ struct Bounds {
 }
 
 impl Ledger {
-    /// `taken` bytes are taken by what instances keep besides memories.
+    /// Starts with `taken` bytes in use, for what instances keep besides
+    /// memories.
     fn new(limits: &Limits, taken: usize) -> Self {
         Self {
             // As everything is here, in pages: a few globals are none.

@@ -37,9 +37,8 @@ pub struct Limits {
     /// Calls through a table in one function. The compiler takes time
     /// quadratic in them.
     pub indirect_calls: usize,
-    /// Instances that come of the component's components when it is
-    /// instantiated: each of those that it instantiates, and what that
-    /// instantiates in turn.
+    /// Component instances in total: each component that this one instantiates,
+    /// and those that each of them instantiates in turn.
     #[serde(default = "defaults::component_instances")]
     pub component_instances: usize,
     /// What the component declares besides functions: types, imports, exports,
@@ -164,7 +163,7 @@ impl Limits {
     }
 }
 
-/// Defaults of what older decision logs do not record.
+/// Defaults of limits that older decision logs do not record.
 mod defaults {
     pub(super) fn component_instances() -> usize {
         16

@@ -4,8 +4,8 @@
 //! data segment, so that a hundred thousand empty ones keep the compiler busy
 //! for minutes. Compilers write many (Go: one for each run of bytes that is not
 //! zero), and so does a snapshot. Here they become few, before anything is
-//! compiled. What a component says of itself in custom sections goes, too: the
-//! compiler has no use for it.
+//! compiled. Custom sections are left out too: the compiler has no use for
+//! them.
 //!
 //! The memory after the segments is the same, and where one of them lies
 //! outside of the memory, one still does: an instance that traps is thrown
@@ -34,7 +34,7 @@ const DATA_COUNT: u8 = 12;
 /// What decides about the segments of a module.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Merging {
-    /// Whether its memory is another's: it is not all zeros then.
+    /// Whether its memory is imported, and so may not begin as zeros.
     pub(crate) imported_memory: bool,
     /// Whether its code names segments by their numbers.
     pub(crate) named: bool,

@@ -35,9 +35,9 @@ pub(crate) enum Attempt {
     Unsuitable(String),
 }
 
-/// Configures an instance of a [`lean`] component and writes its state back. The
-/// rewriting tool keeps some 600 bytes for each section, so it gets none that
-/// nothing here reads.
+/// Configures an instance of a [`lean`] component and writes its state back.
+/// The rewriting tool keeps some 600 bytes for each section, so unread sections
+/// are left out first.
 pub(crate) fn take(
     engine: &Engine,
     bytes: &[u8],

@@ -3,8 +3,7 @@
 //! Compiling is an attack surface: half a megabyte of nested blocks keeps
 //! Cranelift busy for twenty seconds, and a kilobyte of components that each
 //! instantiate the one before twice makes 2⁴⁰ instances. One linear pass over
-//! the bytes finds what would; nothing in it follows what the bytes say deeper
-//! than a bound, and each sum saturates.
+//! the bytes refuses them. Its recursion is bounded, and each sum saturates.
 //!
 //! # What bounds the cost of each section
 //!
@@ -178,7 +177,8 @@ struct Finished<'a> {
     instance: Item<'a>,
 }
 
-/// What comes of one instance of a component, with all that it instantiates.
+/// The totals of one instance of a component, with everything that it
+/// instantiates.
 #[derive(Clone, Copy, Default)]
 struct Totals {
     component_instances: usize,

@@ -1,8 +1,8 @@
-//! Tells SPIRE which API servers are left alone because they do not answer.
+//! Tells SPIRE which API servers are suspended because they do not answer.
 //!
-//! Attestations that would ask them are refused at once meanwhile, one by one;
-//! whoever operates this has to hear the cause, once when it begins and once
-//! when it is over.
+//! Meanwhile attestations that would ask such a server are refused at once. The
+//! operator has to hear the cause once when the suspension begins, and once
+//! when it ends.
 
 use crate::log::{Level, log};
 use crate::metrics::Metrics;
@@ -48,7 +48,7 @@ async fn next(
     Some((serving.name().to_owned(), servers.unwrap_or_default()))
 }
 
-/// What the log has already.
+/// What was logged already.
 #[derive(Debug, Default)]
 struct Told(BTreeMap<String, ApiStatus>);
 

@@ -1,10 +1,10 @@
 //! `NodeAttestor/Attest`: one stream for each agent that attests.
 //!
-//! The peer behind the stream is not authenticated. It may stop anywhere,
-//! send anything and open as many streams as it likes; each of them ends by
-//! itself, and only [`AttestLimits::concurrent`] of them are at work at once.
-//! Where somebody else has to be asked about a peer, only those of the same
-//! cluster wait with it: [`Places`].
+//! The peer behind the stream is not authenticated. It may stop anywhere, send
+//! anything and open as many streams as it likes; each of them ends by itself,
+//! and [`AttestLimits::concurrent`] bounds how many are at work at once. An
+//! attestation that asks an API server holds up those of its own cluster only:
+//! [`Places`].
 
 use crate::host_services::HostServices;
 use crate::log::{Level, log};

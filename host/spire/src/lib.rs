@@ -22,9 +22,9 @@
 //! - **Nothing waits for ever.** A stream has deadlines for its first message,
 //!   for the answer to a challenge and for the whole ([`AttestLimits`]); of those at work at once there
 //!   is a limit, and what exceeds the queue before it is refused at once.
-//! - **Nobody waits for another's API server.** What asks nobody, and what waits
-//!   for one cluster or another, queue apart; a server that does not answer is
-//!   left alone for a while.
+//! - **Nobody waits for another cluster's API server.** Attestations that ask
+//!   nobody, and those of each cluster that waits for others, queue apart; a
+//!   server that does not answer is suspended for a while.
 //! - **A panic is one line in SPIRE's log.** SPIRE never starts a plugin anew,
 //!   so the process goes on.
 //! - **A new configuration serves whole or not at all**, and so does a policy

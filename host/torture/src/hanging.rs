@@ -1,5 +1,5 @@
-//! At the places: attestations of a cluster whose API server never answers, and
-//! one of its neighbour's.
+//! Attacks on the places: attestations of a cluster whose API server never
+//! answers fill them, and another cluster's has to find one.
 
 use crate::attack::Outcome;
 use crate::error::TortureError;

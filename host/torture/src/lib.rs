@@ -4,9 +4,9 @@
 //! [`Torture`] takes a configuration and attacks it: components at each of its
 //! limits, at what a policy may be and at its envelope; tokens and
 //! certificates at each thing that it asks of evidence; changes of policy at its
-//! gate and its rollback. An attack is made for
-//! what it meets, so that exactly one thing has to stop it; where that is not
-//! what stops it, the attack [works](Verdict::Works).
+//! gate and its rollback. An attack is made for what it meets, so that exactly
+//! one thing has to stop it; where that is not what stops it, the attack
+//! [works](Verdict::Works).
 //!
 //! # What is the operator's, and what is not
 //!
@@ -20,7 +20,7 @@
 //!
 //! An attack at a limit asks for a little more than the limit, but never for
 //! more than a bound that is fixed here. Where the limit lies above that bound
-//! the attack works, and is reported: a limit of a thousand million is none.
+//! the attack works, and is reported: a limit of a billion is effectively none.
 //!
 //! # The neighbour
 //!

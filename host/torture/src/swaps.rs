@@ -1,8 +1,8 @@
 //! Attacks on a change of policy: what the operator's gate lets through, and
 //! who takes a policy back.
 //!
-//! Gate and rollback are the operator's. What the gate judges over is not: it
-//! is asked about a throw-away peer, and nothing is read or kept.
+//! Gate and rollback are the operator's. The gate judges over a throw-away
+//! peer, and nothing is read or kept.
 
 use crate::attack::{Expected, Group, Outcome};
 use crate::component::{AssemblyError, answering, choosing, earlier_than};
@@ -22,8 +22,8 @@ use std::time::Duration;
 /// How far ahead the policy that waits answers otherwise, in seconds.
 const WAITS: u64 = 2 * 60 * 60;
 
-/// Most attestations of the machine that fails: who decides by more lets it
-/// try for longer, and is tried at this.
+/// Most attestations of the machine that fails. A larger `after` is tried at
+/// this number.
 const MOST_ATTESTATIONS: u64 = 1_000;
 
 /// For a machine that is busy with other attacks.

@@ -52,7 +52,7 @@ pub(crate) struct Subject {
     pub(crate) rollback: Option<RollbackConfig>,
     /// Clusters of the attestor that wait for others.
     pub(crate) waiting: usize,
-    /// The share of the places for that which one of them may have.
+    /// The share of the places for waiting that one of them may have.
     pub(crate) cluster_share: Option<f64>,
 }
 

@@ -44,7 +44,7 @@ pub enum SvidEndpointError {
     /// `?` or `#`.
     #[error("workload endpoint unix socket URI must not include query values or a fragment")]
     Query,
-    /// Longer than the system takes a path to a socket.
+    /// Longer than a path to a socket may be.
     #[error(
         "workload endpoint unix socket path has {bytes} bytes, and {MAX_SOCKET_BYTES} are the most \
          that a socket's can have"

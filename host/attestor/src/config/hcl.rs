@@ -52,8 +52,8 @@ pub(crate) fn is_json(text: &str) -> bool {
 }
 
 /// Makes each list of maps the map of all of them, as generators of JSON write
-/// a block: `"clusters": [{"a": {}}, {"b": {}}]`. What stands further in under
-/// a key called `free` stays as it is: its reader knows what a list is.
+/// a block: `"clusters": [{"a": {}}, {"b": {}}]`. Values inside a member called
+/// `free` stay as they are, lists included.
 ///
 /// # Errors
 /// Where maps of one list contradict each other.

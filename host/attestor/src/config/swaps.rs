@@ -44,8 +44,8 @@ pub struct GateConfig {
     pub no_new_denials: bool,
     /// Whether two subjects may not be given one ID.
     pub no_collisions: bool,
-    /// Whether an answer may not move with the time, or with the identifier of
-    /// the attestation, where that of what serves does not.
+    /// Whether the candidate's answers may depend on the time, or on the
+    /// identifier of the attestation, only where the serving naming's do.
     pub no_new_dependence: bool,
     /// Most decisions that are looked at; the latest.
     pub records: usize,
@@ -76,7 +76,8 @@ pub enum Counted {
     /// Subjects, each once however often it attests: no machine decides for
     /// the others.
     Subjects,
-    /// Attestations. What was written before there was a choice is of these.
+    /// Attestations. State that was written before there was a choice counts
+    /// these.
     #[default]
     Attestations,
 }

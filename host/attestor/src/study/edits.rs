@@ -179,9 +179,8 @@ fn of_record(members: &Map<String, Value>) -> Vec<Other> {
     vec![("one more", Value::Object(more))]
 }
 
-/// Near and far: a policy that changes its answers by itself does so when
-/// nobody looks. The first goes furthest, since it stands for the others where
-/// two facts are changed together.
+/// Near and far, since a policy may change its answers at any time. Pairs of
+/// facts take the first change only, so the furthest comes first.
 fn of_time(time: u64) -> Vec<Other> {
     const HOUR: u64 = 3_600;
     const DAY: u64 = 24 * HOUR;

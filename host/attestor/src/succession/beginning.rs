@@ -213,7 +213,7 @@ fn left_of_probation(
 /// Why the last good naming does not stand in.
 struct Unrestorable {
     why: String,
-    /// What lets it, besides mending what is configured.
+    /// What would let it, besides mending the configuration.
     or: &'static str,
 }
 

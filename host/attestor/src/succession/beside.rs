@@ -38,8 +38,8 @@ pub(super) fn collisions(
     }))
 }
 
-/// The shadow beside `generation`: the one that runs, where it would be the
-/// same. That there is none is a warning: it must never stand in the way.
+/// The shadow beside `generation`: the running one where nothing changed. A
+/// shadow that cannot run is a warning and never an error.
 pub(super) fn shadow(
     swaps: &SwapsConfig,
     sandbox: &Sandbox,

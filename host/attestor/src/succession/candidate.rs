@@ -19,7 +19,7 @@ pub struct Candidate {
     pub(super) pins: Pins,
     pub(super) warnings: Vec<String>,
     pub(super) configuration: Digest,
-    /// Where it is not the candidate's own naming that may serve.
+    /// Set where another naming than the candidate's own may serve.
     pub(super) instead: Option<Refused>,
     /// The naming that it was judged against.
     pub(super) against: Digest,

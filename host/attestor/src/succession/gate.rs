@@ -112,9 +112,9 @@ struct Tally {
     changed: Counted,
     vanished: Counted,
     collided: Counted,
-    /// By what it is that moves, where the answer moves with it.
+    /// Whose answers move, by what they move with.
     moved: BTreeMap<Moving, Counted>,
-    /// Subjects that were asked about as they will come another time.
+    /// Subjects that were asked about at other times.
     asked_again: HashSet<SubjectKey>,
     /// By digest of the new ID: the subject that is given it, and its ID now.
     given: HashMap<Digest, (SubjectKey, Option<Digest>)>,
@@ -230,9 +230,9 @@ fn subjects(those: &Counted, one: &str, more: &str) -> String {
     }
 }
 
-/// Whether a subject may be given `to` in place of what it has: by another ID
-/// that may be new, and with the selectors that it has but for those that may
-/// change. Who has no identity has no selectors either.
+/// Whether a subject may get `to` in place of what it has: an allowed new ID
+/// with equal selectors, except for those that may change. A subject without an
+/// identity has no selectors.
 fn allowed(
     gate: &GateConfig,
     facts: &Facts,

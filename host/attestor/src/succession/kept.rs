@@ -164,10 +164,10 @@ impl KeptNaming {
 }
 
 impl Kept {
-    /// The same, where false facts are admitted as `attestor` is configured
-    /// now, unless they were admitted when it was kept. A host that could not
-    /// refuse them kept no word of them, and its naming has to be judged, and to
-    /// serve, as the one that is configured.
+    /// The same state, with `false_facts` as `attestor` is configured now,
+    /// unless the state says that they are admitted. An older host could not
+    /// refuse false facts and recorded nothing of them; its naming is judged,
+    /// and serves, by the configured rule.
     pub(super) fn admitting_as(mut self, attestor: &AttestorConfig) -> Self {
         let of = |cluster: Option<&str>| {
             let mut clusters = namings::configured(attestor);

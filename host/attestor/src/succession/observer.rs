@@ -1,4 +1,4 @@
-//! Who is told what became of an attestor's generations.
+//! What became of an attestor's generations, and who is told of it.
 //!
 //! Nobody is told while anything is locked: whoever is told may ask for the
 //! status, and begin another reload.
@@ -26,8 +26,8 @@ pub enum Change {
         /// What was refused by that.
         refused: Refused,
     },
-    /// What serves is as it should be, but something beside it is not: state
-    /// that was not written, a shadow that does not run.
+    /// The right naming serves, but something beside it fails: state that was
+    /// not written, a shadow that does not run.
     Warning(String),
 }
 

@@ -1,10 +1,10 @@
 //! The digests that a configuration pins.
 //!
-//! A pin says which component names machines, and no other does: neither by a
-//! rollback, nor at a start. Who pins one because the one before was bad must
-//! not get that one back because somebody makes the new one fail. So what
-//! stands in for a pinned naming is of the same component, and a naming that
-//! was taken back before it was pinned serves.
+//! A pin says which component names machines: no other does, neither by a
+//! rollback nor at a start. Otherwise whoever makes a pinned policy fail would
+//! bring back the one that the operator replaced. So what stands in for a
+//! pinned naming is of the same component, and a naming that was taken back
+//! before it was pinned serves.
 
 use super::kept::Tenure;
 use crate::config::{AttestorConfig, NamingConfig};
@@ -17,8 +17,7 @@ use std::collections::BTreeMap;
 pub(super) struct Pins(BTreeMap<Option<String>, Digest>);
 
 impl Pins {
-    /// Those of `attestor`; none where it lets older namings stand in all the
-    /// same.
+    /// Those of `attestor`; none with `despite_digest`.
     pub(super) fn of(attestor: &AttestorConfig) -> Self {
         if attestor
             .swaps

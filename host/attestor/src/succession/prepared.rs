@@ -1,7 +1,7 @@
 //! An attestor that may begin, and of which nothing is kept yet.
 //!
-//! Of several attestors all are prepared before one of them is kept: what is
-//! on disk as the last good naming has served.
+//! All attestors are prepared before the naming of one of them is kept, so the
+//! last good naming on disk has served.
 
 use super::beginning::Beginning;
 use super::beside::{collisions, shadow};
@@ -17,7 +17,7 @@ use nameplate_policy::Sandbox;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-/// An attestor that may begin. Dropped, it never was.
+/// An attestor that may begin. Dropping it keeps nothing.
 #[derive(Debug)]
 #[must_use = "nothing of it is kept before it is"]
 pub struct Prepared {

@@ -18,10 +18,9 @@ use std::time::SystemTime;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 With `--output json` each decision is a line of its own, with its number, its
-time and how its subject was named. Attestations that ended with nothing proven
-and are counted in the log, in place of a record each, are a line for each kind:
-`counted` in place of `decision`. `--since` and `--until` pick those that may
-have some from that time.
+time and how its subject was named. Attestations in which nothing was proven may
+have a count in place of records: a line for each kind, with `counted` in place
+of `decision`. `--since` and `--until` pick counts that may include that time.
 
 Examples:
   nameplate log show /var/lib/nameplate/decisions --outcome denied --outcome fault

@@ -1,9 +1,9 @@
 //! `nameplate log verify`: whether a log is consistent in itself, and whether it
 //! is shown to be what was written.
 //!
-//! The chain has no key: whoever may write to a log can write all of it anew. So
-//! what the log says of itself is one thing, and what something vouches for that
-//! is out of their reach another.
+//! The chain has no key: whoever may write to a log can rewrite all of it. So
+//! consistency alone proves nothing; checkpoints and a key out of their reach
+//! do.
 
 use super::{Meter, unreadable};
 use crate::failure::{Failure, plural};
@@ -27,12 +27,12 @@ const MAX_CHECKPOINT_BYTES: u64 = 4 << 10;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A changed byte, a line or a segment that is gone, and lines in another order
-show in the log itself, unless all lines after them were written anew. That they
-were not, and that nothing was cut off its end, shows in checkpoints that were
-kept elsewhere (`--checkpoint`); in those that it holds itself, where they are
-signed (`--public-key`), up to the last of them. Without either the log is
-consistent in itself and not proven unchanged, which is said, in JSON by
-`proven`; the exit code is 0.
+are found, unless all lines after them were rewritten too. Checkpoints that were
+kept elsewhere (`--checkpoint`) show that nothing was rewritten or cut off; the
+key that signed the checkpoints in the log (`--public-key`) shows that nothing
+was rewritten. Either vouches for the lines up to its last checkpoint. Without
+either the log is called consistent in itself and not proven unchanged (`proven`
+in JSON), and the exit code is 0.
 
 Examples:
   nameplate log verify /var/lib/nameplate/decisions

@@ -77,8 +77,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     require_coverage: bool,
 
-    /// Let selectors say facts that were not proven, as with `false_facts =
-    /// "admit"` in an envelope
+    /// Admit selectors that say facts which were not proven, as `false_facts =
+    /// "admit"` in an envelope does
     #[arg(long)]
     admit_false_facts: bool,
 

@@ -37,11 +37,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     max_concurrent: u16,
 
-    /// Attestations that may wait for one of those to end, likewise
+    /// Attestations that may queue for a place, for each of the two kinds
     #[arg(long, value_name = "N", default_value_t = 1024)]
     max_waiting: u16,
 
-    /// The longest that one may take, 1s to 10m
+    /// The longest that an attestation may take, 1s to 10m
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = deadline)]
     deadline: Duration,
 }

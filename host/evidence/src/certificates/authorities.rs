@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use x509_cert::der::Decode as _;
 
-/// Most authorities of one name with keys of their own. A peer that says
-/// nothing of its issuer but the name is held against each.
+/// Most keys of authorities with one name. A certificate that identifies its
+/// issuer by name alone is checked against each.
 pub(super) const MAX_OF_ONE_NAME: usize = 1_000;
 
 /// Authorities, at least one. Cheap to clone.
@@ -70,8 +70,7 @@ pub enum TrustedAuthoritiesError {
         /// Which, counted from 1.
         number: usize,
     },
-    /// Too many authorities have one name: a peer could not be held against
-    /// each of them.
+    /// Too many authorities have one name to check a peer against each.
     #[error(
         "the bundle holds {} authorities called `{name}`, each with a key of its own, and {} of \
          one name are looked through",

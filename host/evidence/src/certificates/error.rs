@@ -177,10 +177,10 @@ pub enum CertificateError {
         /// The requester's.
         requester: PeerText,
     },
-    /// Nothing proves on which node whoever asked for the certificate is.
-    #[error("certificate was asked for by `{username}`, and on which node that is, is not known")]
+    /// The requester's node is not proven.
+    #[error("the node of `{username}`, which asked for the certificate, is not proven")]
     RequesterNodeUnproven {
-        /// Who asked.
+        /// The requester.
         username: PeerText,
     },
     /// The pod that asked for the certificate is not there, or no longer.
@@ -189,7 +189,7 @@ pub enum CertificateError {
         /// Its name.
         pod: PeerText,
     },
-    /// Another pod bears the name by now, or which one it was is not known.
+    /// Another pod has the name by now, or the recorded pod has no UID.
     #[error("pod `{pod}` is not the one that asked for the certificate: the UID is another")]
     RequesterPodMismatch {
         /// Its name.

@@ -41,8 +41,9 @@ pub struct NodeLookup {
     pub api: Arc<dyn ClusterApi>,
     /// Keys of the labels of a node that become facts.
     pub node_labels: Vec<String>,
-    /// Which CertificateSigningRequests count. With a rule, the peer has to name
-    /// the one that its certificate came from, and it is read.
+    /// Which CertificateSigningRequests count. With a rule, the peer has to
+    /// name the request that its certificate came from, and the request is
+    /// read.
     pub request: Option<RequestRule>,
 }
 

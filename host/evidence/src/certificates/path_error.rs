@@ -12,7 +12,7 @@ pub struct PathError(Why);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Why {
-    /// The path builder says so.
+    /// The path builder's verdict.
     Builder(Error),
     /// The peer's chain leads to a name of many authorities again and again.
     Crowded { name: PeerText, authorities: usize },
@@ -48,7 +48,7 @@ impl fmt::Display for PathError {
     }
 }
 
-/// What the path builder found, for who has never heard of it.
+/// What the path builder found, in words for an operator.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "most are of revocation lists, which nobody asks for; a new one is shown as it is called"

@@ -1,11 +1,10 @@
 //! Who asked for a node's certificate, and on which node that was.
 //!
-//! Whoever gets a request approved names the node. So a requester counts only
-//! where something proves on which node it is: the node that the API server
-//! recorded for its token, its own name where it is a node, or its pod, which
-//! is read. Kubernetes before 1.30 records the pod alone; a token that is bound
-//! to nothing, a bootstrap token and an administrator's credential are on no
-//! known node.
+//! Whoever gets a request approved names the node. So a requester is accepted
+//! only where its node is proven: by the node that the API server recorded for
+//! its token, by its own name where it is a node, or by its pod, which is read.
+//! Kubernetes before 1.30 records the pod alone. A token that is bound to
+//! nothing, a bootstrap token and an administrator's credential prove no node.
 //!
 //! Trusts the API server that the operator named, for what it recorded of the
 //! requester and for what it says of the pod.
@@ -25,14 +24,14 @@ use crate::subject::{Pod, Requester};
 pub struct RequestRule {
     /// The one signer (`spec.signerName`) whose certificates count.
     pub signer: String,
-    /// Whether a requester counts, too, of which nobody knows on which node it
-    /// is. It then names any node that somebody approves.
+    /// Whether a requester whose node is not proven is accepted. It then gets
+    /// any node's name that an approver signs for.
     pub allow_requester_without_node: bool,
 }
 
 impl RequestRule {
-    /// Who asked for the certificate `leaf` of the node `node`, if `request` is
-    /// one for it that counts.
+    /// The requester of the certificate `leaf` for the node `node`, where
+    /// `request` is accepted for it.
     pub(super) fn requester(
         &self,
         request: SigningRequestRecord,
@@ -60,7 +59,7 @@ impl RequestRule {
         Ok(requester)
     }
 
-    /// What the API server recorded, if the request came to this certificate.
+    /// The recorded requester, where the request resulted in this certificate.
     fn recorded(
         &self,
         request: SigningRequestRecord,
@@ -107,17 +106,17 @@ fn account_of(username: &str) -> Result<Option<(&str, &str)>, CertificateError> 
         .ok_or(malformed("spec.username"))
 }
 
-/// The node that the API server recorded, and the one that the requester is
-/// called after.
+/// The node that the API server recorded, and the one in the requester's user
+/// name.
 fn known_nodes(requester: &Requester) -> impl Iterator<Item = &str> {
     let recorded = requester.node.as_ref().map(|node| node.name.as_str());
     let named = requester.username.strip_prefix(NODE_USER);
     recorded.into_iter().chain(named)
 }
 
-/// Whether what is recorded proves on which node the requester is. Another
-/// signer of the cluster signs names that look like a node's; what makes a node
-/// of them is the group, as for Kubernetes' own authorizer.
+/// Whether the record alone proves the requester's node. Another signer of the
+/// cluster signs names that look like a node's, so the group is needed too, as
+/// for Kubernetes' own authorizer.
 fn is_on_known_node(requester: &Requester) -> bool {
     let is_node = requester.username.starts_with(NODE_USER)
         && requester.groups.iter().any(|group| group == NODE_GROUP);

@@ -3,8 +3,8 @@
 //! The path builder tries every authority of an issuer's name, and has a
 //! hundred signature checks for it: with more authorities of one name (many
 //! clusters call theirs `kubernetes`) it would give up on every peer. Here each
-//! certificate is held against each key of its issuer's name once, and only
-//! what did sign it is left for the builder, which decides.
+//! certificate is checked once against each key of its issuer's name, and only
+//! the authorities that did sign it are left for the builder, which decides.
 //!
 //! Trusts nothing of a certificate. Key identifiers (RFC 5280 §4.2.1.1,
 //! §4.2.1.2) say only which keys are tried first.
@@ -19,8 +19,8 @@ use x509_cert::der::asn1::{AnyRef, BitStringRef};
 use x509_cert::der::{self, Decode as _, Reader as _, SliceReader, Tag, Tagged as _};
 use x509_cert::ext::pkix::{AuthorityKeyIdentifier, SubjectKeyIdentifier};
 
-/// Most signatures of one peer that are held against keys of authorities. No
-/// bundle has more than half as many keys of one name
+/// Most signature checks against keys of authorities for one peer. No bundle
+/// has more than half as many keys of one name
 /// ([`MAX_OF_ONE_NAME`](super::authorities::MAX_OF_ONE_NAME)), so a peer whose
 /// chain meets that name twice always gets its answer.
 const MAX_SIGNATURES: usize = 2_048;
@@ -34,11 +34,11 @@ pub(super) struct Narrowed<'t> {
     pub(super) intermediates: Vec<CertificateDer<'static>>,
 }
 
-/// Leaves what `chain` can lead through.
+/// Keeps the authorities and intermediates that `chain` can lead through.
 ///
 /// # Errors
-/// When a certificate is none, or holding the chain against the authorities
-/// takes more signatures than a peer gets.
+/// When a certificate cannot be read, or checking the chain against the
+/// authorities takes more signatures than a peer gets.
 pub(super) fn narrow<'t>(
     chain: &Chain,
     trusted: &'t TrustedAuthorities,
@@ -149,7 +149,7 @@ pub(super) fn own_identifier(certificate: &x509_cert::Certificate) -> Option<Vec
     Some(identifier.0.as_bytes().to_vec())
 }
 
-/// As Go orders them: those that match, those of which it is not known, the rest.
+/// As Go orders them: matching identifiers, absent ones, the rest.
 fn rank(group: &Group, hint: Option<&[u8]>) -> u8 {
     let Some(hint) = hint else {
         return 0;

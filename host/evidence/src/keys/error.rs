@@ -43,8 +43,9 @@ pub enum KeyError {
     /// The file has no array called `keys` (RFC 7517 §5.1).
     #[error("key file is not a JWK Set: it has no array `keys`")]
     NotAKeySet,
-    /// One key makes the whole file unfit: what an operator wrote as PEM is
-    /// meant, and a secret is out wherever it stands.
+    /// One key makes the whole file unusable: a key of a PEM file, each of
+    /// which the operator wrote on purpose, or a secret, which is leaked
+    /// wherever it stands.
     #[error("{place} cannot be used")]
     Key {
         /// Where the key stands.
@@ -160,8 +161,7 @@ pub enum KeyProblem {
         /// What the cryptographic library says.
         source: aws_lc_rs::error::KeyRejected,
     },
-    /// It is for something else than verifying signatures, or of a kind that
-    /// is not known here.
+    /// It is not for verifying signatures, or of an unknown kind.
     #[error("it is for something else, as its `{member}` says: `{value}`")]
     ForSomethingElse {
         /// Name of the member.

@@ -1,8 +1,8 @@
 //! Keys from a JWK Set (RFC 7517), as `jwks_file` names one.
 //!
-//! A set is more than one party's: an entry that cannot be used is left out, or
-//! whoever publishes it would take every other key away. A secret is the one
-//! thing that spoils the whole.
+//! Several parties may publish in one set, so an entry that cannot be used is
+//! left out: it must not take the other keys away. Only a secret refuses the
+//! whole set.
 //!
 //! Read with this crate's own strict JSON: the types of `jsonwebtoken` take a
 //! repeated member and ignore `use`, `key_ops` and private parts.
@@ -54,8 +54,8 @@ pub(super) fn parse(file: &[u8]) -> Result<(Vec<VerifyingKey>, Vec<IgnoredKey>),
     Ok((keys, ignored))
 }
 
-/// Refuses a file that holds a secret, wherever in it: whoever can read the
-/// file has it, whether or not the entry is one that would be used.
+/// Refuses a file with a secret anywhere in it: whoever can read the file has
+/// the secret, whether or not its entry would be used.
 fn secrets(set: &Object<'_>) -> Result<(), KeyError> {
     // One key in the place of a set.
     if let Some(source) = set.get("kty").and_then(|_| private_member(set)) {
@@ -77,7 +77,7 @@ fn secrets(set: &Object<'_>) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// The secret of an entry of `keys`, which is a key whatever else it says.
+/// The secret of an entry of `keys`, which counts as a key even without `kty`.
 fn entry_secret(entry: &Json<'_>) -> Option<KeyProblem> {
     match entry {
         Json::Object(jwk) => private_member(jwk).or_else(|| secret(entry)),
@@ -107,8 +107,8 @@ fn secret(value: &Json<'_>) -> Option<KeyProblem> {
     }
 }
 
-/// A private member with a value. Its name alone is no secret: generators
-/// write `null`, and empty lists, for what a key does not have.
+/// A private member with a value. The name alone is no secret: generators write
+/// `null`, and empty lists, for members that a key does not have.
 fn private_member(jwk: &Object<'_>) -> Option<KeyProblem> {
     let member = PRIVATE.into_iter().find(|private| {
         jwk.members()
@@ -130,7 +130,7 @@ fn says_something(value: &Json<'_>) -> bool {
     }
 }
 
-/// What an entry is called, for who has to find it.
+/// The name of an entry, so that an operator finds it.
 fn kid(entry: &Json<'_>) -> Option<PeerText> {
     let Json::Object(jwk) = entry else {
         return None;

@@ -1,7 +1,7 @@
 //! A mapping of a kubeconfig, its members read one by one.
 //!
-//! Whatever is wrong with one is said with its name and its line, and without
-//! its value, which may be a credential.
+//! An error has the member's name and line, and not its value, which may be a
+//! credential.
 
 use crate::words;
 use crate::yaml::{Member, Node, Value};
@@ -99,7 +99,7 @@ impl Entry {
         }
     }
 
-    /// A member that is something.
+    /// A member that has a value.
     fn get(&self, name: &str) -> Result<Option<&Member>, ApiError> {
         let mut all = self.members().iter().filter(|member| member.key == name);
         let first = all.next();

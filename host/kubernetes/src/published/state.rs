@@ -1,5 +1,5 @@
-//! What is known of a set of keys, and what follows from it: whether it serves,
-//! and when it is fetched again. Plain data and a time; nothing here waits.
+//! The state of a followed set of keys: whether it serves, and when it is
+//! fetched again. Plain data and a time; nothing here waits.
 
 use super::FETCH;
 use nameplate_evidence::{ApiError, KeySet, KeysStatus, Rhythm};
@@ -47,10 +47,10 @@ struct Failure {
 pub(super) enum Standing {
     /// It serves.
     Serves(Arc<KeySet>),
-    /// It is due, and serves while a newer one is looked for: because the
-    /// newest could not be had a moment ago, or the operator wants it so.
+    /// It is due, and serves while a newer one is fetched: because the last
+    /// fetch failed a moment ago, or the operator configured it so.
     ServesOn(Arc<KeySet>),
-    /// It is due. What a fetch comes to has to be known first.
+    /// It is due, and serves only once a fetch has ended.
     Due,
     /// There is none that could serve.
     Missing,
@@ -70,8 +70,8 @@ impl State {
         }
     }
 
-    /// Whether the last fetch failed, and the one after it is not long overdue.
-    /// A failure of last night excuses nothing this morning.
+    /// Whether the last fetch failed recently. An old failure is no reason to
+    /// let an old set serve: a new fetch has to fail first.
     fn failed_lately(&self, rhythm: &Rhythm, now: Instant) -> bool {
         let excused = rhythm.refresh.max(rhythm.retry).saturating_add(2 * FETCH);
         let failure = self.failure.as_ref();

@@ -162,7 +162,7 @@ fn a_panic_of_the_host_is_a_fault() {
 
 /// What ships is far from every bound of its structure.
 #[test]
-fn what_ships_is_small() {
+fn shipped_policies_are_far_below_the_structure_limits() {
     let limits = Limits {
         component_instances: 1,
         declarations: 10_000,

@@ -121,7 +121,7 @@ fn an_offset_that_only_an_instance_knows_keeps_its_place() {
 }
 
 #[test]
-fn few_are_left_of_many() {
+fn many_data_segments_become_few() {
     let far = |apart: usize| {
         let each = |number: usize| format!("(data (i32.const {}) \"a\")", number * apart);
         module(&(0..10).map(each).collect::<String>())
@@ -145,7 +145,7 @@ fn few_are_left_of_many() {
 }
 
 #[test]
-fn what_a_component_says_of_itself_is_left_out() {
+fn custom_sections_are_left_out() {
     let plain =
         wat::parse_str("(component (core module (func)) (component (core module)))").unwrap();
     assert_eq!(lean(&plain, 0), plain);

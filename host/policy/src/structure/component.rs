@@ -1,5 +1,5 @@
-//! The sections of a component: what each instance is made of, and what
-//! comes of the component when it is instantiated.
+//! The sections of a component: what each instance is made of, and the totals
+//! when the component is instantiated.
 
 use super::{Count, Exports, Finished, Item, Scope, Shape, StructureError, Totals};
 use std::rc::Rc;
@@ -87,7 +87,7 @@ impl<'a> Shape<'a> {
         Ok(())
     }
 
-    /// The end of a component: what it comes to is now known.
+    /// The end of a component: its totals are now known.
     pub(super) fn component_end(&mut self, scope: Scope<'a>) -> Result<(), StructureError> {
         let totals = scope.totals;
         let canonicals = self.functions.found.saturating_add(totals.canonicals);
@@ -187,7 +187,7 @@ impl<'a> Shape<'a> {
         self.push(ComponentExternalKind::Instance, made)
     }
 
-    /// Adds to what the open component comes to.
+    /// Adds to the totals of the open component.
     fn comes_to(&mut self, more: Totals) -> Result<(), StructureError> {
         let limits = self.limits;
         let totals = &mut self.scope(0)?.totals;

@@ -1,4 +1,5 @@
-//! Each bound of the structure, with what is just within it.
+//! Each bound of the structure, with a component just within it and one just
+//! beyond.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! Policies that say of a machine what was not proven of it, or what the
-//! operator's patterns leave out: the envelope has to refuse each.
+//! Policies with selectors that were not proven, or that the operator's
+//! patterns do not allow: the envelope has to refuse each.
 
 use super::answers::{attack, open};
 use super::{ComponentAttack, Made};
@@ -56,7 +56,7 @@ pub(super) fn attacks(made: Made<'_>) -> Result<Vec<ComponentAttack>, AssemblyEr
     Ok(attacks)
 }
 
-/// A selector that no pattern is like, where there are patterns.
+/// A selector that matches no pattern, where there are patterns.
 fn beside_patterns(made: Made<'_>) -> Result<Option<ComponentAttack>, AssemblyError> {
     if made.envelope.selectors.is_empty() {
         return Ok(None);

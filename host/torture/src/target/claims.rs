@@ -1,6 +1,6 @@
-//! Whether selectors say what was proven, and are like the operator's patterns:
-//! read off the facts by another way than the envelope's own, so that a hole in
-//! that one is seen.
+//! Whether selectors say what was proven, and match the operator's patterns.
+//! Written independently of the envelope's own check, so that a hole in that
+//! one shows.
 
 use super::bounds;
 use nameplate_attestor::{AgentIdentity, Envelope, FalseFacts};
@@ -136,8 +136,8 @@ fn list<'a>(subject: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value
     list.into_iter().flatten()
 }
 
-/// Whether `value` is like the pattern `text`. What has braces of its own is
-/// taken for like it: this reader does not know those.
+/// Whether `value` matches the pattern `text`. A pattern with doubled braces,
+/// which this reader does not know, is taken to match.
 fn is_like(value: &str, text: &str, facts: &Value) -> bool {
     if text.contains("{{") || text.contains("}}") {
         return true;

@@ -1,5 +1,5 @@
-//! At keys that are followed: one that the cluster has withdrawn must verify
-//! nothing once its set was due to be fetched again.
+//! Attacks on followed keys: a key that the cluster has withdrawn must verify
+//! nothing once its set is due to be fetched again.
 
 use super::TokenGround;
 use crate::attack::Expected;

@@ -204,7 +204,8 @@ fn one_time_tokens(table: &mut TableReader<'_, '_>, method: TokenMethod) -> bool
     once.value
 }
 
-/// Whether nobody else may write to where something is `kept`.
+/// Whether directories in which something is `kept` are checked for other
+/// writers.
 fn directory_check(table: &mut TableReader<'_, '_>, kept: bool) -> DirectoryCheck {
     let Some(check) = table.boolean("check_directories") else {
         return DirectoryCheck::On;
@@ -220,7 +221,7 @@ fn directory_check(table: &mut TableReader<'_, '_>, kept: bool) -> DirectoryChec
     }
 }
 
-/// What one cluster may have of the places in which others are waited for.
+/// The share of the places for waiting that one cluster may have.
 fn cluster_share(table: &mut TableReader<'_, '_>, trust: Option<&TrustConfig>) -> Option<f64> {
     let place = table.entry("attest_limits")?.key_span.clone();
     let share = table.table("attest_limits", |table| {

@@ -164,7 +164,7 @@ fn keys(table: &mut TableReader<'_, '_>, name: &str, method: TokenMethod) -> Opt
     }
 }
 
-/// Says which keys of the set at `jwks_file` verify nothing.
+/// Notes the keys of the set at `jwks_file` that are left out.
 fn note_ignored(table: &mut TableReader<'_, '_>, name: &str, keys: &KeySet) {
     let ignored = keys.ignored();
     if ignored.is_empty() {

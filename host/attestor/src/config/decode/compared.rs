@@ -1,6 +1,7 @@
 //! Values that are compared, letter by letter, with what a token or an API
-//! server says: one that can be equal to nothing is a slip, and is refused
-//! where it is written. Its operator would look for it at the agents.
+//! server says. A value that no token can have is a slip, and is refused where
+//! it is written: otherwise its operator would look for the fault at the
+//! agents.
 
 use super::table::{Field, TableReader};
 use crate::config::problem::{Problem, quoted};
@@ -10,8 +11,8 @@ use crate::config::problem::{Problem, quoted};
 const MAX_LABEL_NAME: usize = 63;
 const MAX_LABEL_PREFIX: usize = 253;
 
-/// Notes why nothing can be equal to `written`, a value of `key`; and where it
-/// looks like a pattern, that it is none.
+/// Notes why no token can have `written` as its `key`. A value that looks like
+/// a pattern gets a warning.
 pub(super) fn check(table: &mut TableReader<'_, '_>, key: &str, written: &Field<&str>) {
     let (text, span) = (written.value, written.span.clone());
     if let Some(what) = unmatchable(text) {
@@ -28,7 +29,7 @@ pub(super) fn check(table: &mut TableReader<'_, '_>, key: &str, written: &Field<
     }
 }
 
-/// What in `text` stands in nothing that it is compared with.
+/// The character of `text` that no compared value has, in words.
 fn unmatchable(text: &str) -> Option<String> {
     text.chars().find_map(|character| {
         let what = what_is_wrong(character)?;

@@ -103,7 +103,7 @@ fn against(table: &mut TableReader<'_, '_>, state: Option<&Path>) -> Option<Path
     Some(table.reading().path(Path::new(written.value)))
 }
 
-/// Without it the gate sees nothing but the day on which it is asked.
+/// Without it the gate judges by today's answers alone.
 fn no_new_dependence(table: &mut TableReader<'_, '_>) -> bool {
     let Some(written) = table.boolean("no_new_dependence") else {
         return true;

@@ -1,12 +1,12 @@
-//! Whether a candidate's answers hang on what moves by itself: the time, and
-//! the identifier of an attestation.
+//! Whether a candidate's answers depend on what changes by itself: the time,
+//! and the identifier of an attestation.
 //!
-//! A recorded decision has the time at which it was made. A policy that
-//! changes its answers next week gives last week's for it, and would pass
-//! every other gate. So each subject is asked about again as it will come: at
-//! now, an hour, a day, a month and a year ahead, at one more moment of that
-//! year, which is another for each subject, and under fresh identifiers. What
-//! the serving naming does as well is nothing that the candidate brings.
+//! A recorded decision has the time at which it was made. A policy that changes
+//! its answers next week gives last week's answer for it, and would pass every
+//! other gate. So each subject is asked about again: now, an hour, a day, a
+//! month and a year ahead, at one more moment of that year, another for each
+//! subject, and under fresh identifiers. A dependence that the serving naming
+//! has too is not the candidate's.
 //!
 //! Every question is made of the facts and the subject's key alone, so that a
 //! candidate is judged alike each time.
@@ -29,12 +29,12 @@ const AHEAD: [u64; 5] = [0, HOUR, DAY, 30 * DAY, YEAR];
 /// Fresh identifiers that each subject is asked about under.
 const IDENTIFIERS: u8 = 4;
 
-/// What is another when a machine comes again.
+/// What differs when a machine attests again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Moving {
     /// When it attests.
     AttestedAt,
-    /// When what it proves itself with was issued, and when that ends.
+    /// When its evidence was issued, and when that expires.
     Issued,
     /// The identifier of the attestation.
     AttestationId,
@@ -50,9 +50,9 @@ impl fmt::Display for Moving {
     }
 }
 
-/// What the candidate's answer about `facts` moves with and the serving
+/// What the candidate's answer about `facts` depends on and the serving
 /// naming's does not, each with both answers in words. `answers` are those of
-/// the two about `facts` as they are.
+/// both namings about the unchanged `facts`.
 pub(super) fn found(
     bench: &Bench<'_>,
     facts: &Facts,
@@ -80,8 +80,8 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// The candidate's answer about `moved` facts, where it is another than
-    /// about those as they were, and the serving naming did not move with it.
+    /// The candidate's answer about `moved` facts, where it differs from its
+    /// answer before and the serving naming's does not move alike.
     fn moves(&self, moved: &Facts) -> Option<Answer> {
         let Bench {
             namespace,

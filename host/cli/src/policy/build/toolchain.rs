@@ -88,8 +88,8 @@ fn command(program: &str) -> Command {
 }
 
 /// Variables of cargo and rustc that say where things are kept, how they are
-/// fetched and how progress is shown. The rest of theirs choose a compiler, its
-/// flags or a profile, or describe the package that an outer cargo builds.
+/// fetched and how progress is shown. All others choose a compiler, its flags
+/// or a profile, or describe the package that an outer cargo builds.
 const REACH: [&str; 11] = [
     "CARGO_BUILD_BUILD_DIR",
     "CARGO_BUILD_JOBS",
@@ -105,7 +105,7 @@ const REACH: [&str; 11] = [
     "RUST_RECURSION_COUNT",
 ];
 
-/// The same, by how they begin.
+/// The same, by prefix.
 const REACH_ALL: [&str; 7] = [
     "CARGO_CREDENTIAL_",
     "CARGO_HTTP_",

@@ -87,8 +87,8 @@ fn node_rule(table: &mut TableReader<'_, '_>) -> Option<NodeRule> {
     })
 }
 
-/// What there is to say where no API server is asked, which is `agreed` to at
-/// that place, or nowhere.
+/// Notes that no API server is asked: a warning where the operator `agreed` to
+/// it, at that place, and else an error.
 fn unasked(table: &mut TableReader<'_, '_>, agreed: Option<Range<usize>>) {
     let text = "no API server is asked: whoever gets a node's name signed by this authority is \
                 that node";
@@ -102,7 +102,7 @@ fn unasked(table: &mut TableReader<'_, '_>, agreed: Option<Range<usize>>) {
     table.note(problem);
 }
 
-/// Whether a requester counts of which nobody knows on which node it is.
+/// Whether a requester whose node is not proven is accepted.
 fn requester_without_node(table: &mut TableReader<'_, '_>, verify_request: bool) -> bool {
     let key = "allow_requester_without_node";
     let Some(allow) = table.boolean(key).filter(|allow| allow.value) else {

@@ -93,7 +93,8 @@ fn api_timeout(table: &mut TableReader<'_, '_>) -> Duration {
     timeout.map_or(API_TIMEOUT, |timeout| timeout.value)
 }
 
-/// Says that a timeout is written where `whom` is asked nothing.
+/// Notes a timeout that is written although the API server of `whom` is never
+/// asked.
 pub(in crate::config::decode) fn unused_timeout(table: &mut TableReader<'_, '_>, whom: &str) {
     if let Some(entry) = table.entry("api_timeout") {
         let text = format!("{whom} has `api_timeout`, and nothing is asked of its API server");

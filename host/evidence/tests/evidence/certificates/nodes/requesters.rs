@@ -28,9 +28,7 @@ fn asked_by_pod() -> World {
 fn unproven(username: &str) -> (&'static str, String) {
     (
         "requester_node_unproven",
-        format!(
-            "certificate was asked for by `{username}`, and on which node that is, is not known"
-        ),
+        format!("the node of `{username}`, which asked for the certificate, is not proven"),
     )
 }
 
