@@ -68,11 +68,11 @@ impl<'t> CompactToken<'t> {
         decode(self.signature, TokenPart::Signature)
     }
 
-    /// That it has the shape of a token that is signed by an accepted
-    /// algorithm, as it has to have before an API server is asked about it.
-    /// What claims and signature hold is not looked at.
+    /// That it has the shape of a signed token (RFC 7515 §7.1), as it has to
+    /// have before an API server is asked about it. What claims and signature
+    /// hold is not looked at.
     pub(crate) fn is_reviewable(&self) -> Result<(), TokenError> {
-        Header::parse(self)?;
+        Header::is_of_a_signed_token(self)?;
         decode(self.claims, TokenPart::Claims)?;
         decode(self.signature, TokenPart::Signature)?;
         Ok(())
