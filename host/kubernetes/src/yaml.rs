@@ -66,6 +66,28 @@ impl Node {
         }
     }
 
+    /// Whether it says the same as `other`, wherever the two stand.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Null, Value::Null) => true,
+            (Value::Text(one), Value::Text(other)) => one == other,
+            (Value::List(one), Value::List(other)) => {
+                one.len() == other.len()
+                    && one
+                        .iter()
+                        .zip(other)
+                        .all(|(one, other)| one.says_the_same(other))
+            }
+            (Value::Map(one), Value::Map(other)) => {
+                let same = |(one, other): (&Member, &Member)| {
+                    one.key == other.key && one.node.says_the_same(&other.node)
+                };
+                one.len() == other.len() && one.iter().zip(other).all(same)
+            }
+            (Value::Null | Value::Text(_) | Value::List(_) | Value::Map(_), _) => false,
+        }
+    }
+
     /// As JSON, for a program that asked for no more than that.
     pub(crate) fn json(&self) -> serde_json::Value {
         match &self.value {
@@ -361,5 +383,32 @@ mod tests {
         assert_eq!(merging(100_000, each).err(), Some(NotYaml { line: 68 }));
         let one = format!("  <<: [{}]\n", vec!["*x"; 100_000].join(", "));
         assert_eq!(merging(1, &one).err(), Some(NotYaml { line: 3 }));
+    }
+
+    #[test]
+    fn two_nodes_say_the_same_wherever_they_stand() {
+        let parts = |text: &str| {
+            let documents = documents(text).unwrap();
+            let Value::List(parts) = &documents[0].value else {
+                panic!("no list");
+            };
+            parts[0].says_the_same(&parts[1])
+        };
+        for same in [
+            "[{a: b, c: [d, ~]}, {\"a\": 'b', c: [d, null]}]",
+            "- &x {a: b}\n- *x\n",
+            "[a,\n\n a]",
+        ] {
+            assert!(parts(same), "{same}");
+        }
+        for other in [
+            "[{a: b}, {a: c}]",
+            "[{a: b}, {c: b}]",
+            "[[a], [a, a]]",
+            "[[], {}]",
+            "['', ~]",
+        ] {
+            assert!(!parts(other), "{other}");
+        }
     }
 }
