@@ -268,6 +268,7 @@ fn bombs(write: &dyn Fn(&str, &[u8])) {
         ("module_types", &[0, 17, 8, 9, 8]),
         ("arguments", &[0, 18, 9, 0]),
         ("custom_sections", &[0, 19, 0, 10]),
+        ("given", &[0, 20, 3, 0, 5, 1, 1, 1]),
         (
             "lifted",
             &[
