@@ -101,6 +101,32 @@ fn a_kubeconfig_and_nothing_else_is_enough() {
 }
 
 #[test]
+fn a_name_that_stands_twice_in_the_kubeconfig_is_a_warning() {
+    let place = Place::new();
+    let whole = fs::read_to_string(place.0.path().join("kubeconfig")).unwrap();
+    for (user, warned) in [
+        ("{name: u, user: {token: t}}", ""),
+        (
+            "{name: u, user: {token: other}}",
+            "`PLACE/kubeconfig`, line 4: another user is called `u`; the first counts, line 4, \
+             and kubectl takes neither",
+        ),
+    ] {
+        let twice = whole.replace("users: [", "users: [{name: u, user: {token: t}}, ");
+        let twice = twice.replace("{name: u, user: {token: t}}]", &format!("{user}]"));
+        place.write("kubeconfig", &twice);
+        let (_, warnings) = place.read(KUBECONFIG).unwrap();
+        let said: Vec<_> = warnings
+            .list
+            .iter()
+            .map(|warning| warning.message.as_str())
+            .collect();
+        let folder = place.0.path().to_str().unwrap();
+        assert_eq!(said.concat().replace(folder, "PLACE"), warned);
+    }
+}
+
+#[test]
 fn everything_can_be_said() {
     let place = Place::new();
     let certificate = place.good(&format!(

@@ -7,13 +7,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::api::{is_label, is_object_name};
 use crate::peer_text::PeerText;
 
 /// Most characters of a namespace: a DNS label (RFC 1123).
 const MAX_NAMESPACE: usize = 63;
-
-/// Most characters of a service account's name: a DNS subdomain (RFC 1123).
-const MAX_NAME: usize = 253;
 
 /// A service account on an allow list: `namespace:name`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -94,7 +92,7 @@ impl FromStr for AllowedServiceAccount {
         if namespace.len() > MAX_NAMESPACE || !is_label(namespace) {
             return Err(MalformedServiceAccount::Namespace(shown));
         }
-        if name.len() > MAX_NAME || !name.split('.').all(is_label) {
+        if !is_object_name(name) {
             return Err(MalformedServiceAccount::Name(shown));
         }
         Ok(Self {
@@ -116,15 +114,6 @@ fn is_unseen(character: char) -> bool {
                 | '\u{2060}'..='\u{206f}'
                 | '\u{feff}'
         )
-}
-
-/// Whether it is made as a DNS label is, whatever its length.
-fn is_label(text: &str) -> bool {
-    let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = text.as_bytes();
-    bytes.first().is_some_and(alphanumeric)
-        && bytes.last().is_some_and(alphanumeric)
-        && bytes.iter().all(|byte| alphanumeric(byte) || *byte == b'-')
 }
 
 impl fmt::Display for AllowedServiceAccount {

@@ -146,8 +146,8 @@ pub fn is_object_name(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }
 
-/// RFC 1123 §2.1, in the lower case that Kubernetes demands.
-fn is_label(label: &str) -> bool {
+/// RFC 1123 §2.1, in the lower case that Kubernetes demands; of any length.
+pub(crate) fn is_label(label: &str) -> bool {
     let plain = |byte: Option<&u8>| {
         byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
     };

@@ -68,11 +68,11 @@ impl<'t> CompactToken<'t> {
         decode(self.signature, TokenPart::Signature)
     }
 
-    /// That it has the shape of a token signed by an accepted algorithm, which
-    /// it needs before an API server is asked about it. The contents of claims
-    /// and signature are not looked at.
+    /// That it has the shape of a signed token (RFC 7515 §7.1), which it needs
+    /// before an API server is asked about it. The contents of claims and
+    /// signature are not looked at.
     pub(crate) fn is_reviewable(&self) -> Result<(), TokenError> {
-        Header::parse(self)?;
+        Header::is_of_a_signed_token(self)?;
         decode(self.claims, TokenPart::Claims)?;
         decode(self.signature, TokenPart::Signature)?;
         Ok(())

@@ -48,6 +48,8 @@ pub(crate) struct Made {
     issued: Option<(Arc<Plugin>, Arc<Issued>)>,
     /// The kubeconfigs and the files that they name, each with what was in it.
     files: Vec<(PathBuf, Content)>,
+    /// What in them may not be meant so.
+    pub(crate) doubts: Vec<String>,
 }
 
 impl Made {
@@ -106,6 +108,7 @@ impl Access {
             credential,
             issued,
             files: reading.files,
+            doubts: reading.doubts,
         })
     }
 

@@ -93,6 +93,15 @@ impl ApiServer {
         })
     }
 
+    /// What in its kubeconfig is taken, and may not be meant so: a sentence for
+    /// each.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<String> {
+        let made = self.connection.made();
+        made.as_ref()
+            .map_or_else(Vec::new, |made| made.doubts.clone())
+    }
+
     /// The same, where each answer that a cluster is asked for may take
     /// `timeout`.
     #[must_use]

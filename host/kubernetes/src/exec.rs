@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::io::{ErrorKind, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -64,6 +65,8 @@ pub(crate) struct Spec {
 pub(crate) struct Plugin {
     spec: Spec,
     state: Mutex<State>,
+    /// Runs that are at their end.
+    ended: AtomicU64,
 }
 
 #[derive(Default)]
@@ -108,6 +111,7 @@ impl Plugin {
         let plugin = Arc::new(Self {
             spec: spec.clone(),
             state: Mutex::default(),
+            ended: AtomicU64::default(),
         });
         known.insert(spec, Arc::clone(&plugin));
         plugin
@@ -124,13 +128,17 @@ impl Plugin {
         refused: Option<u64>,
     ) -> Result<Arc<Issued>, ApiError> {
         let plugin = Arc::clone(self);
+        let before = plugin.ended.load(Ordering::Acquire);
         // A run goes on when one who waits for it gives up: others wait too.
         tokio::spawn(async move {
             let mut state = plugin.state.lock().await;
+            // Of a run that it waited for it takes what came of it. Else all who
+            // wait for a program that hangs would have it run one after the other.
+            let waited = state.runs > before;
             if let Some((_, last)) = state
                 .last
                 .as_ref()
-                .filter(|last| !is_due(last, now, refused))
+                .filter(|last| !is_due(last, now, refused, waited))
             {
                 return last.clone();
             }
@@ -138,6 +146,7 @@ impl Plugin {
             let run = plugin.spec.run(std::io::stdin().is_terminal()).await;
             let issued = run.map(|given| Arc::new(given.issued(state.runs)));
             state.last = Some((now, issued.clone()));
+            plugin.ended.store(state.runs, Ordering::Release);
             issued
         })
         .await
@@ -145,11 +154,12 @@ impl Plugin {
     }
 }
 
-/// Whether it is time for another run.
+/// Whether it is time for another run, for one who may have `waited` for the last.
 fn is_due(
     (ran, last): &(SystemTime, Result<Arc<Issued>, ApiError>),
     now: SystemTime,
     refused: Option<u64>,
+    waited: bool,
 ) -> bool {
     // A clock that was put back says nothing of how long ago that was.
     let long_ago = now
@@ -158,7 +168,7 @@ fn is_due(
     match last {
         Ok(issued) if issued.is_over(now) => long_ago || !issued.is_over(*ran),
         Ok(issued) => long_ago && refused == Some(issued.run),
-        Err(_) => long_ago,
+        Err(_) => long_ago && !waited,
     }
 }
 

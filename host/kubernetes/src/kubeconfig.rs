@@ -31,6 +31,8 @@ pub(crate) fn content_of(path: &Path) -> Content {
 pub(crate) struct Reading {
     /// Each file that was looked for, with what was in it.
     pub(crate) files: Vec<(PathBuf, Content)>,
+    /// What is taken, and may not be meant so.
+    pub(crate) doubts: Vec<String>,
 }
 
 impl Reading {
@@ -59,7 +61,8 @@ struct Document {
 
 /// The current context of one kubeconfig.
 pub(crate) fn read(path: &Path, reading: &mut Reading) -> Result<Current, ApiError> {
-    current(&documents(path, reading)?)
+    let documents = documents(path, reading)?;
+    current(&documents, &mut reading.doubts)
 }
 
 /// That of several, merged as kubectl does it (kubernetes.io, "Organizing
@@ -74,7 +77,7 @@ pub(crate) fn merged(paths: &[PathBuf], reading: &mut Reading) -> Result<Current
             reading.files.push((path.clone(), None));
         }
     }
-    current(&all)
+    current(&all, &mut reading.doubts)
 }
 
 fn documents(path: &Path, reading: &mut Reading) -> Result<Vec<Document>, ApiError> {
@@ -115,7 +118,7 @@ fn text(bytes: &[u8]) -> Option<String> {
     }
 }
 
-fn current(documents: &[Document]) -> Result<Current, ApiError> {
+fn current(documents: &[Document], doubts: &mut Vec<String>) -> Result<Current, ApiError> {
     let none = |what: String| ApiError::NotConfigured { what };
     let mut name = None;
     for document in documents {
@@ -128,55 +131,57 @@ fn current(documents: &[Document]) -> Result<Current, ApiError> {
             "no kubeconfig names a current context: `kubectl config use-context` does".to_owned(),
         ));
     };
-    let Some(context) = find(documents, "contexts", "context", &name.value)? else {
+    let Some(context) = find(documents, "contexts", "context", &name.value, doubts)? else {
         return Err(name.names_none("context"));
     };
     let Some(cluster_name) = context.text("cluster")? else {
         return Err(context.lacks("cluster"));
     };
-    let Some(cluster) = find(documents, "clusters", "cluster", &cluster_name.value)? else {
+    let Some(cluster) = find(
+        documents,
+        "clusters",
+        "cluster",
+        &cluster_name.value,
+        doubts,
+    )?
+    else {
         return Err(cluster_name.names_none("cluster"));
     };
     let user = match context.text("user")? {
-        Some(user) => find(documents, "users", "user", &user.value)?,
+        Some(user) => find(documents, "users", "user", &user.value, doubts)?,
         None => None,
     };
     Ok(Current { cluster, user })
 }
 
-/// The entry called `name` of the first document whose `list` has one.
+/// The entry called `name` of the first document whose `list` has one. Of
+/// several in one list the first counts; client-go would have none of them, so
+/// another that says something else is a doubt.
 fn find(
     documents: &[Document],
     list: &'static str,
     kind: &'static str,
     name: &str,
+    doubts: &mut Vec<String>,
 ) -> Result<Option<Entry>, ApiError> {
     for document in documents {
         let whole = document.entry();
-        let mut found: Option<&Arc<Node>> = None;
         let members = whole.list(list)?;
-        for node in &members {
-            if name_of(node) != Some(name) {
-                continue;
-            }
-            if let Some(first) = found {
-                // client-go refuses a name that stands twice, and which of two
-                // API servers vouches for a node is nothing to guess.
-                return Err(whole.refuse(
-                    node.line,
-                    &format!(
-                        "another {kind} is called `{}`, line {}",
-                        words::clean(name, ""),
-                        first.line
-                    ),
-                ));
-            }
-            found = Some(node);
+        let mut called = members.iter().filter(|node| name_of(node) == Some(name));
+        let Some(first) = called.next() else {
+            continue;
+        };
+        let shown = words::clean(name, "");
+        if let Some(other) = called.find(|other| !other.says_the_same(first)) {
+            doubts.push(format!(
+                "{}: another {kind} is called `{shown}`; the first counts, line {}, and kubectl \
+                 takes neither",
+                whole.at(other.line),
+                first.line
+            ));
         }
-        if let Some(node) = found {
-            let entry = whole.of(format!("{kind} `{}`", words::clean(name, "")), node);
-            return entry.inner(kind).map(Some);
-        }
+        let entry = whole.of(format!("{kind} `{shown}`"), first);
+        return entry.inner(kind).map(Some);
     }
     Ok(None)
 }

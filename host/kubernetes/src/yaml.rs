@@ -6,11 +6,18 @@
 //! to be bounded; no text of it stands in an error.
 
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Deepest nesting, aliases followed; a kubeconfig has seven levels.
 const MAX_DEPTH: usize = 64;
+
+/// Most nodes with all aliases written out. A file of 1 MiB that has none cannot
+/// have more.
+const MAX_NODES: usize = 1 << 20;
+
+/// Most members that `<<` brings, all told.
+const MAX_BROUGHT: usize = 1 << 16;
 
 /// A node, and where it begins.
 pub(crate) struct Node {
@@ -19,6 +26,8 @@ pub(crate) struct Node {
     /// A text that was written without quotes may mean a number.
     plain: bool,
     depth: usize,
+    /// Nodes in it, itself included, with all aliases written out.
+    size: usize,
 }
 
 /// What a node is.
@@ -53,6 +62,29 @@ impl Node {
             value: Value::Map(Vec::new()),
             plain: false,
             depth: 1,
+            size: 1,
+        }
+    }
+
+    /// Whether it says the same as `other`, wherever the two stand.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Null, Value::Null) => true,
+            (Value::Text(one), Value::Text(other)) => one == other,
+            (Value::List(one), Value::List(other)) => {
+                one.len() == other.len()
+                    && one
+                        .iter()
+                        .zip(other)
+                        .all(|(one, other)| one.says_the_same(other))
+            }
+            (Value::Map(one), Value::Map(other)) => {
+                let same = |(one, other): (&Member, &Member)| {
+                    one.key == other.key && one.node.says_the_same(&other.node)
+                };
+                one.len() == other.len() && one.iter().zip(other).all(same)
+            }
+            (Value::Null | Value::Text(_) | Value::List(_) | Value::Map(_), _) => false,
         }
     }
 
@@ -86,6 +118,7 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Arc<Node>>, NotYaml> {
     let mut open: Vec<Open> = Vec::new();
     let mut anchors: HashMap<usize, Arc<Node>> = HashMap::new();
     let mut documents = Vec::new();
+    let mut brought = 0;
     for next in Parser::new_from_str(text) {
         let (event, span) = next.map_err(|error| NotYaml {
             line: error.marker().line(),
@@ -116,6 +149,7 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Arc<Node>>, NotYaml> {
                     value: scalar(&text, style, tag.as_deref()),
                     plain: style == ScalarStyle::Plain && tag.is_none(),
                     depth: 1,
+                    size: 1,
                 },
                 anchor,
             ),
@@ -124,7 +158,7 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Arc<Node>>, NotYaml> {
                     return Err(NotYaml { line });
                 };
                 let anchor = ended.anchor;
-                (ended.node()?, anchor)
+                (ended.node(&mut brought)?, anchor)
             }
             Event::Alias(anchor) => {
                 let known = anchors.get(&anchor).ok_or(NotYaml { line })?;
@@ -165,14 +199,17 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
 }
 
 impl Open {
-    fn node(self) -> Result<Node, NotYaml> {
+    /// What is at its end; `<<` has `brought` so many members before.
+    fn node(self, brought: &mut usize) -> Result<Node, NotYaml> {
         let line = self.line;
         let depth = 1 + self.nodes.iter().map(|node| node.depth).max().unwrap_or(0);
-        if depth > MAX_DEPTH {
+        let sizes = self.nodes.iter().map(|node| node.size);
+        let size = sizes.fold(1, usize::saturating_add);
+        if depth > MAX_DEPTH || size > MAX_NODES {
             return Err(NotYaml { line });
         }
         let value = if self.mapping {
-            Value::Map(members(self.nodes)?)
+            Value::Map(members(self.nodes, brought)?)
         } else {
             Value::List(self.nodes)
         };
@@ -181,12 +218,13 @@ impl Open {
             value,
             plain: false,
             depth,
+            size,
         })
     }
 }
 
 /// Keys and values in turn, with what `<<` brings behind what stands there.
-fn members(nodes: Vec<Arc<Node>>) -> Result<Vec<Member>, NotYaml> {
+fn members(nodes: Vec<Arc<Node>>, brought: &mut usize) -> Result<Vec<Member>, NotYaml> {
     let mut own = Vec::new();
     let mut merged: Vec<Member> = Vec::new();
     let mut nodes = nodes.into_iter();
@@ -210,14 +248,16 @@ fn members(nodes: Vec<Arc<Node>>) -> Result<Vec<Member>, NotYaml> {
             let Value::Map(members) = &source.value else {
                 return Err(NotYaml { line });
             };
+            *brought = brought.saturating_add(members.len());
+            if *brought > MAX_BROUGHT {
+                return Err(NotYaml { line });
+            }
             merged.extend(members.iter().cloned());
         }
     }
-    for member in merged {
-        if !own.iter().any(|known| known.key == member.key) {
-            own.push(member);
-        }
-    }
+    let mut known: HashSet<_> = own.iter().map(|member| member.key.clone()).collect();
+    merged.retain(|member| known.insert(member.key.clone()));
+    own.append(&mut merged);
     Ok(own)
 }
 
@@ -312,15 +352,63 @@ mod tests {
     #[test]
     fn nothing_grows_by_aliases() {
         use std::fmt::Write as _;
-        // Each level is the one before, nine times; written out, 9^30 nodes.
-        let mut text = "a0: &a0 x\n".to_owned();
-        for level in 1..=30 {
-            let before = format!("*a{}", level - 1);
-            let nine = vec![before; 9].join(", ");
-            writeln!(text, "a{level}: &a{level} [{nine}]").unwrap();
-        }
-        assert_eq!(documents(&text).unwrap().len(), 1);
+        // Each level is the one before, so many times.
+        let levels = |count: usize, times: usize| {
+            let mut text = "a0: &a0 x\n".to_owned();
+            for level in 1..=count {
+                let before = format!("*a{}", level - 1);
+                let all = vec![before; times].join(", ");
+                writeln!(text, "a{level}: &a{level} [{all}]").unwrap();
+            }
+            documents(&text)
+        };
+        assert_eq!(levels(5, 9).unwrap().len(), 1);
+        assert_eq!(levels(30, 9).err(), Some(NotYaml { line: 8 }));
         let deep = format!("a: {}{}", "[".repeat(70), "]".repeat(70));
         assert_eq!(documents(&deep).err(), Some(NotYaml { line: 1 }));
+    }
+
+    /// A mapping of a thousand members, in so many others.
+    #[test]
+    fn nothing_grows_by_merges() {
+        let merging = |count: usize, of: &str| {
+            let members: Vec<_> = (0..1_000).map(|number| format!("k{number}: 1")).collect();
+            let mut text = format!("x: &x {{{}}}\ny:\n", members.join(", "));
+            text.push_str(&of.repeat(count));
+            documents(&text)
+        };
+        let each = "- <<: *x\n";
+        assert_eq!(merging(65, each).unwrap().len(), 1);
+        // Not every one of them, which would be a hundred million.
+        assert_eq!(merging(100_000, each).err(), Some(NotYaml { line: 68 }));
+        let one = format!("  <<: [{}]\n", vec!["*x"; 100_000].join(", "));
+        assert_eq!(merging(1, &one).err(), Some(NotYaml { line: 3 }));
+    }
+
+    #[test]
+    fn two_nodes_say_the_same_wherever_they_stand() {
+        let parts = |text: &str| {
+            let documents = documents(text).unwrap();
+            let Value::List(parts) = &documents[0].value else {
+                panic!("no list");
+            };
+            parts[0].says_the_same(&parts[1])
+        };
+        for same in [
+            "[{a: b, c: [d, ~]}, {\"a\": 'b', c: [d, null]}]",
+            "- &x {a: b}\n- *x\n",
+            "[a,\n\n a]",
+        ] {
+            assert!(parts(same), "{same}");
+        }
+        for other in [
+            "[{a: b}, {a: c}]",
+            "[{a: b}, {c: b}]",
+            "[[a], [a, a]]",
+            "[[], {}]",
+            "['', ~]",
+        ] {
+            assert!(!parts(other), "{other}");
+        }
     }
 }

@@ -13,6 +13,10 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use wasm_encoder::{
+    ComponentSectionId, ConstExpr, DataCountSection, DataSection, RawSection, Section as _,
+    SectionId,
+};
 use wasmparser::{
     BinaryReader, CodeSectionReader, Data, DataKind, DataSectionReader, ImportSectionReader,
     Operator, TypeRef,
@@ -21,15 +25,6 @@ use wasmparser::{
 /// Segments that are no further apart than this become one, with zeros in
 /// between: to copy a page of zeros costs less than to begin another segment.
 const GAP: u64 = 4096;
-
-// Identifiers of sections.
-const CUSTOM: u8 = 0;
-const CORE_MODULE: u8 = 1;
-const IMPORT: u8 = 2;
-const COMPONENT: u8 = 4;
-const CODE: u8 = 10;
-const DATA: u8 = 11;
-const DATA_COUNT: u8 = 12;
 
 /// What decides about the segments of a module.
 #[derive(Clone, Copy, Debug)]
@@ -175,17 +170,12 @@ pub(crate) fn lean(bytes: &[u8], mut zeros: usize) -> Cow<'_, [u8]> {
 fn rewritten(bytes: &[u8], zeros: &mut usize) -> Option<Vec<u8>> {
     let mut kept = header(bytes)?.to_vec();
     for section in sections(bytes)? {
-        match section.id {
-            CUSTOM => {}
-            CORE_MODULE => {
-                let module = module(section.content, zeros)?;
-                append(&mut kept, CORE_MODULE, &module);
-            }
-            COMPONENT => {
-                let component = rewritten(section.content, zeros)?;
-                append(&mut kept, COMPONENT, &component);
-            }
-            _ => kept.extend(section.whole),
+        if section.is(ComponentSectionId::CoreModule) {
+            append(&mut kept, section.id, &module(section.content, zeros)?);
+        } else if section.is(ComponentSectionId::Component) {
+            append(&mut kept, section.id, &rewritten(section.content, zeros)?);
+        } else if !section.is(ComponentSectionId::CoreCustom) {
+            kept.extend(section.whole);
         }
     }
     Some(kept)
@@ -193,51 +183,47 @@ fn rewritten(bytes: &[u8], zeros: &mut usize) -> Option<Vec<u8>> {
 
 fn module(bytes: &[u8], zeros: &mut usize) -> Option<Vec<u8>> {
     let sections = sections(bytes)?;
-    let content = |id: u8| {
-        let section = sections.iter().find(|section| section.id == id);
+    let content = |id: SectionId| {
+        let section = sections.iter().find(|section| section.is(id));
         section.map(|section| section.content)
     };
-    let data = match content(DATA) {
+    let data = match content(SectionId::Data) {
         Some(data) => {
             let merging = Merging {
-                imported_memory: imports_memory(content(IMPORT))?,
+                imported_memory: imports_memory(content(SectionId::Import))?,
                 // Without their count no code can name them.
-                named: content(DATA_COUNT).is_some() && names_data(content(CODE))?,
+                named: content(SectionId::DataCount).is_some()
+                    && names_data(content(SectionId::Code))?,
             };
             let reader = DataSectionReader::new(BinaryReader::new(data, 0)).ok()?;
             let planned = planned(reader, merging, zeros).ok()?;
-            let count = planned.len();
-            Some((count, written(&planned, data)?))
+            Some(written(&planned, data)?)
         }
         None => None,
     };
     let mut kept = header(bytes)?.to_vec();
     for section in &sections {
-        match (section.id, &data) {
-            (CUSTOM, _) => {}
-            (DATA, Some((count, data))) => {
-                let mut section = leb128(*count);
-                section.extend(data);
-                append(&mut kept, DATA, &section);
+        match &data {
+            _ if section.is(SectionId::Custom) => {}
+            Some(data) if section.is(SectionId::Data) => data.append_to(&mut kept),
+            Some(data) if section.is(SectionId::DataCount) => {
+                let count = data.len();
+                DataCountSection { count }.append_to(&mut kept);
             }
-            (DATA_COUNT, Some((count, _))) => append(&mut kept, DATA_COUNT, &leb128(*count)),
-            _ => kept.extend(section.whole),
+            Some(_) | None => kept.extend(section.whole),
         }
     }
     Some(kept)
 }
 
 /// The segments as the binary format has them; `section` is what they were in.
-fn written(planned: &[Segment<'_>], section: &[u8]) -> Option<Vec<u8>> {
-    /// Active, in the first memory.
-    const ACTIVE: u8 = 0;
-    const I32_CONST: u8 = 0x41;
-    const END: u8 = 0x0b;
-
-    let mut bytes = Vec::new();
+fn written(planned: &[Segment<'_>], section: &[u8]) -> Option<DataSection> {
+    let mut written = DataSection::new();
     for segment in planned {
         match segment {
-            Segment::Kept(range) => bytes.extend(section.get(range.clone())?),
+            Segment::Kept(range) => {
+                written.raw(section.get(range.clone())?);
+            }
             Segment::Merged {
                 offset,
                 end,
@@ -249,16 +235,12 @@ fn written(planned: &[Segment<'_>], section: &[u8]) -> Option<Vec<u8>> {
                     let to = from.checked_add(data.len())?;
                     image.get_mut(from..to)?.copy_from_slice(data);
                 }
-                bytes.extend([ACTIVE, I32_CONST]);
-                let offset = u32::try_from(*offset).ok()?;
-                signed_leb128(&mut bytes, offset.cast_signed());
-                bytes.push(END);
-                bytes.extend(leb128(image.len()));
-                bytes.append(&mut image);
+                let offset = u32::try_from(*offset).ok()?.cast_signed();
+                written.active(0, &ConstExpr::i32_const(offset), image);
             }
         }
     }
-    Some(bytes)
+    Some(written)
 }
 
 fn imports_memory(section: Option<&[u8]>) -> Option<bool> {
@@ -307,6 +289,12 @@ struct Section<'a> {
     whole: &'a [u8],
 }
 
+impl Section<'_> {
+    fn is(&self, id: impl Into<u8>) -> bool {
+        self.id == id.into()
+    }
+}
+
 /// The header of a component or of a core module.
 fn header(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..8)
@@ -326,41 +314,12 @@ fn sections(bytes: &[u8]) -> Option<Vec<Section<'_>>> {
     Some(sections)
 }
 
-fn append(to: &mut Vec<u8>, id: u8, content: &[u8]) {
-    to.push(id);
-    to.extend(leb128(content.len()));
-    to.extend(content);
+fn append(to: &mut Vec<u8>, id: u8, data: &[u8]) {
+    RawSection { id, data }.append_to(to);
 }
 
 fn length(data: &[u8]) -> u64 {
     u64::try_from(data.len()).unwrap_or(u64::MAX)
-}
-
-/// A number as the binary format has it.
-fn leb128(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let [low, ..] = (number & 0x7f).to_le_bytes();
-        number >>= 7;
-        if number == 0 {
-            bytes.push(low);
-            return bytes;
-        }
-        bytes.push(low | 0x80);
-    }
-}
-
-fn signed_leb128(to: &mut Vec<u8>, mut number: i32) {
-    loop {
-        let [low, ..] = (number & 0x7f).to_le_bytes();
-        number >>= 7;
-        let sign = low & 0x40 != 0;
-        if number == 0 && !sign || number == -1 && sign {
-            to.push(low);
-            return;
-        }
-        to.push(low | 0x80);
-    }
 }
 
 #[cfg(test)]

@@ -43,7 +43,9 @@
 //! "In all" is what comes of it when the component is instantiated: what a
 //! component has counts for each of its instances, and those in them. That can
 //! be counted where each instance says which component or core module it is
-//! made of. Whatever would hide that is refused ([`StructureError::Uncountable`]).
+//! made of. What a component makes of components that it is given as arguments
+//! counts where it is instantiated, each time as if it were the most costly of
+//! those. Whatever would hide more is refused ([`StructureError::Uncountable`]).
 
 use crate::contract::one_line;
 use crate::limits::Limits;
@@ -164,8 +166,20 @@ struct Item<'a> {
     size: usize,
     /// What it exports, if it is an instance or the type of one.
     exports: Rc<Exports<'a>>,
-    /// Which of the finished components it is, where that can be told.
-    component: Option<usize>,
+    /// Which component it is, if it is one.
+    component: Origin,
+}
+
+/// Where a component comes from.
+#[derive(Clone, Copy, Default)]
+enum Origin {
+    /// From somewhere, and it cannot be told which it is.
+    #[default]
+    Elsewhere,
+    /// It is this one of the finished ones.
+    Here(usize),
+    /// It is an argument of the component that is open.
+    Given,
 }
 
 type Exports<'a> = HashMap<&'a str, Item<'a>>;
@@ -187,25 +201,34 @@ struct Totals {
     bytes: usize,
     canonicals: usize,
     declarations: usize,
+    /// How often a component is instantiated that this one is given. What comes
+    /// of that is not in the other sums.
+    of_given: usize,
 }
 
 impl Totals {
     fn add(&mut self, other: Self) {
-        let Self {
-            component_instances,
-            instances,
-            bytes,
-            canonicals,
-            declarations,
-        } = self;
-        for (own, more) in [
-            (component_instances, other.component_instances),
-            (instances, other.instances),
-            (bytes, other.bytes),
-            (canonicals, other.canonicals),
-            (declarations, other.declarations),
-        ] {
-            *own = own.saturating_add(more);
+        *self = self.with(other, usize::saturating_add);
+    }
+
+    /// The larger of each.
+    fn or_more(self, other: Self) -> Self {
+        self.with(other, usize::max)
+    }
+
+    /// The same so many times.
+    fn times(self, count: usize) -> Self {
+        self.with(self, |one, _| one.saturating_mul(count))
+    }
+
+    fn with(self, other: Self, one_of: impl Fn(usize, usize) -> usize) -> Self {
+        Self {
+            component_instances: one_of(self.component_instances, other.component_instances),
+            instances: one_of(self.instances, other.instances),
+            bytes: one_of(self.bytes, other.bytes),
+            canonicals: one_of(self.canonicals, other.canonicals),
+            declarations: one_of(self.declarations, other.declarations),
+            of_given: one_of(self.of_given, other.of_given),
         }
     }
 }

@@ -13,6 +13,7 @@
 mod boilerplate;
 
 use std::fmt::Write as _;
+use wasm_encoder::{ComponentSectionId, CustomSection, RawSection, Section as _};
 
 /// Text that is no WebAssembly: a defect of whoever wrote it.
 #[derive(Debug, thiserror::Error)]
@@ -115,9 +116,11 @@ pub fn nested(depth: usize) -> Vec<u8> {
     let mut component = header.to_vec();
     for _ in 0..depth {
         let mut outer = header.to_vec();
-        outer.push(4);
-        outer.extend(leb128(component.len()));
-        outer.append(&mut component);
+        let inner = RawSection {
+            id: ComponentSectionId::Component.into(),
+            data: &component,
+        };
+        inner.append_to(&mut outer);
         component = outer;
     }
     component
@@ -126,27 +129,13 @@ pub fn nested(depth: usize) -> Vec<u8> {
 /// `component` with custom sections of these contents behind it, without names.
 pub fn padded(mut component: Vec<u8>, contents: &[Vec<u8>]) -> Vec<u8> {
     for content in contents {
-        component.push(0);
-        component.extend(leb128(content.len().saturating_add(1)));
-        // The empty name.
-        component.push(0);
-        component.extend(content);
+        let section = CustomSection {
+            name: "".into(),
+            data: content.into(),
+        };
+        section.append_to(&mut component);
     }
     component
-}
-
-/// `number` as WebAssembly writes one.
-pub(crate) fn leb128(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let [low, ..] = (number & 0x7f).to_le_bytes();
-        number >>= 7;
-        if number == 0 {
-            bytes.push(low);
-            return bytes;
-        }
-        bytes.push(low | 0x80);
-    }
 }
 
 /// What `fields` do not export of what a policy must, as fields.

@@ -230,14 +230,23 @@ impl TokenGround {
     }
 
     /// `reason`, or where an API server judges whose key signed, its verdict. It
-    /// is not asked about what has not the shape of a token.
+    /// is not asked about what has not the shape of a signed token.
     fn refused_by(&self, reason: &'static str) -> Expected {
-        match (self.local(), reason) {
-            (None, "algorithm_mismatch" | "signature_invalid") => {
-                Expected::by("token_not_authenticated")
+        match reason {
+            "algorithm_mismatch" | "signature_invalid" | "header_critical" => {
+                self.judged_by_a_server(reason)
             }
-            (Some(_) | None, _) => Expected::by(reason),
+            _ => Expected::by(reason),
         }
+    }
+
+    /// The verdict of the API server that judges tokens; `reason`, where this
+    /// host does.
+    fn judged_by_a_server(&self, reason: &'static str) -> Expected {
+        Expected::by(match self.local() {
+            Some(_) => reason,
+            None => "token_not_authenticated",
+        })
     }
 
     /// This cluster, and one like it whose API server is `api`: that is asked

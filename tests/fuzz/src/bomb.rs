@@ -20,6 +20,7 @@ use nameplate_tests::{facts, guest, patient};
 use std::env;
 use std::fs;
 use std::sync::LazyLock;
+use wasm_encoder::{ComponentSectionId, RawSection, Section as _};
 
 /// Most that a bomb may cost a process.
 const MOST_BYTES: u64 = 64 << 20;
@@ -64,9 +65,9 @@ pub fn composed(bytes: &[u8]) -> Vec<u8> {
     let mut choices = Choices { bytes };
     let bomb = composed::component(&mut choices);
     let mut component = GOOD.clone();
-    section(&mut component, 4, &bomb);
+    section(&mut component, ComponentSectionId::Component, &bomb);
     // An instance of it: the second component, without arguments.
-    section(&mut component, 5, &[1, 0, 1, 0]);
+    section(&mut component, ComponentSectionId::Instance, &[1, 0, 1, 0]);
     component
 }
 
@@ -104,15 +105,9 @@ pub fn outcome(component: &[u8]) -> String {
     }
 }
 
-fn section(to: &mut Vec<u8>, id: u8, content: &[u8]) {
-    to.push(id);
-    let mut length = content.len();
-    while length > 0x7f {
-        to.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
-        length >>= 7;
-    }
-    to.push(u8::try_from(length).unwrap());
-    to.extend(content);
+fn section(to: &mut Vec<u8>, id: ComponentSectionId, data: &[u8]) {
+    let id = id.into();
+    RawSection { id, data }.append_to(to);
 }
 
 /// What this process has spent, as Linux says.

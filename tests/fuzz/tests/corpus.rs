@@ -270,6 +270,7 @@ fn bombs(write: &dyn Fn(&str, &[u8])) {
         ("custom_sections", &[0, 19, 0, 10]),
         ("loops_in_a_row", &[0, 0, 0, 7, 9, 0, 0, 6]),
         ("values_in_a_row", &[0, 0, 0, 7, 10, 3, 0, 2]),
+        ("given", &[0, 20, 3, 0, 5, 1, 1, 1]),
         (
             "lifted",
             &[

@@ -87,17 +87,32 @@ fn nobody_is_asked_about_what_is_no_token() {
         (format!("{head}.{claims}.{signature}="), "token_encoding"),
         (header(json!([])), "header_malformed"),
         (header(json!({"alg": "none"})), "algorithm_refused"),
-        (header(json!({"alg": "HS256"})), "algorithm_refused"),
+        (header(json!({"alg": "nOnE"})), "algorithm_refused"),
+        (header(json!({"alg": ""})), "algorithm_refused"),
         (
             header(json!({"alg": "RS256", "kid": 1})),
             "header_parameter_malformed",
         ),
         (
-            header(json!({"alg": "RS256", "crit": []})),
-            "header_critical",
+            header(json!({"alg": "dir", "enc": "A256GCM"})),
+            "token_encrypted",
         ),
     ] {
         assert_eq!(asked(&text), (reason, 0, None), "{text:.60}");
+    }
+    // A server with a webhook authenticator may know whose token it is,
+    // whatever this host would make of it.
+    for unusual in [
+        json!({"alg": "EdDSA"}),
+        json!({"alg": "HS256", "kid": "a"}),
+        json!({"alg": "RS256", "crit": ["b64"], "b64": true}),
+        json!({"alg": "RS256", "typ": "at+jwt", "x5c": [], "more": {"of": "it"}}),
+    ] {
+        assert_eq!(
+            asked(&header(unusual.clone())),
+            ("token_not_authenticated", 1, Some("production".to_owned())),
+            "{unusual}"
+        );
     }
 }
 

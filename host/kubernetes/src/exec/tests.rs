@@ -3,6 +3,7 @@
 use super::{Interactive, Plugin, Spec};
 use nameplate_evidence::ApiError;
 use std::fs;
+use std::future::Future as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -228,4 +229,44 @@ async fn who_gives_up_ends_no_run_that_others_wait_for() {
     drop(go);
     assert_eq!(second.await.unwrap(), "Bearer t");
     assert_eq!(runs(folder.path()), 1);
+}
+
+/// Who waited half a minute for a program that then fails does not have it run
+/// for half a minute more, nor does whoever asked a moment before it began.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waited_for_a_failure_takes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    // Its first run ends once it is told to.
+    let spec = script(
+        folder.path(),
+        "echo run >> \"$FOLDER/runs\"\n\
+         [ \"$(wc -l < \"$FOLDER/runs\")\" -gt 1 ] || read -r told < \"$FOLDER/go\"\nexit 1\n",
+    );
+    let go = folder.path().join("go");
+    let made = std::process::Command::new("mkfifo").arg(&go).status();
+    assert!(made.unwrap().success());
+    let plugin = Plugin::of(spec);
+    let asking = |now: u64| {
+        let plugin = Arc::clone(&plugin);
+        async move { plugin.issued(at(now), None).await.map(drop) }
+    };
+    let first = tokio::spawn(asking(60));
+    // Opening a pipe waits for its reader: it runs.
+    let go = tokio::task::spawn_blocking(|| fs::OpenOptions::new().write(true).open(go).unwrap());
+    let go = go.await.unwrap();
+    let mut waiting: Vec<_> = [59, 60, 90].map(|now| Box::pin(asking(now))).into();
+    for one in &mut waiting {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(one.as_mut().poll(&mut context).is_pending());
+    }
+    // At the end of the pipe there is nothing to be told, and it fails.
+    drop(go);
+    first.await.unwrap().unwrap_err();
+    for one in waiting {
+        one.await.unwrap_err();
+    }
+    assert_eq!(runs(folder.path()), 1);
+    // Who comes later has it run again.
+    asking(70).await.unwrap_err();
+    assert_eq!(runs(folder.path()), 2);
 }

@@ -57,7 +57,8 @@ impl Entry {
         self.at(self.node.line)
     }
 
-    fn at(&self, line: usize) -> String {
+    /// Where `line` is.
+    pub(super) fn at(&self, line: usize) -> String {
         let file = words::clean(&self.file.display().to_string(), "");
         format!("`{file}`, line {line}")
     }

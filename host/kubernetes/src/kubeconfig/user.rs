@@ -109,21 +109,27 @@ pub(crate) fn set_identity(config: &mut Config, certificate: &[u8], key: &[u8]) 
     config.auth_info.client_key_data = Some(STANDARD.encode(key).into());
 }
 
-/// The providers that were compiled into client-go. One is left, and of it what
-/// needs no browser: a token that another program keeps in the kubeconfig.
+/// The providers that are, or were, compiled into client-go. Of two of them
+/// something needs neither a browser nor a program: a token that another program
+/// keeps in the kubeconfig.
 fn provided(provider: &Entry) -> Result<Login, ApiError> {
     let Some(name) = provider.text("name")? else {
         return Err(provider.lacks("name"));
     };
-    if name.value != "oidc" {
-        return Err(name.refuse("is none that Kubernetes still has; `exec` took its place"));
-    }
     let token = match provider.map("config")? {
         Some(config) => config.text("id-token")?,
         None => None,
     };
-    let Some(token) = token else {
-        return Err(provider.lacks("config.id-token"));
+    let token = match (name.value.as_str(), token) {
+        ("oidc" | "gcp", Some(token)) => token,
+        ("oidc", None) => return Err(provider.lacks("config.id-token")),
+        ("gcp", None) => {
+            return Err(name.refuse(
+                "has no `id-token`, and Kubernetes has it no more: `exec` with the command \
+                 `gke-gcloud-auth-plugin` took its place",
+            ));
+        }
+        _ => return Err(name.refuse("is none that Kubernetes still has; `exec` took its place")),
     };
     Ok(Login::Known(Credential::Header(header(&token)?)))
 }

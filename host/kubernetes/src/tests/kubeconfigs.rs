@@ -232,7 +232,20 @@ fn a_token_is_read_as_kubectl_reads_it() {
             ),
         ),
         (
-            "auth-provider: {name: gcp}",
+            "auth-provider: {name: gcp, config: {id-token: good, cmd-path: gcloud}}",
+            Ok(()),
+        ),
+        (
+            "auth-provider: {name: gcp, config: {access-token: good, cmd-path: gcloud}}",
+            Err(
+                "`kubeconfig`, line 14: `name` of `auth-provider` of user `u` has no `id-token`, \
+                 and Kubernetes has it no more: `exec` with the command \
+                 `gke-gcloud-auth-plugin` took its place"
+                    .to_owned(),
+            ),
+        ),
+        (
+            "auth-provider: {name: azure, config: {id-token: good}}",
             Err(
                 "`kubeconfig`, line 14: `name` of `auth-provider` of user `u` is none that \
                  Kubernetes still has; `exec` took its place"
@@ -364,11 +377,6 @@ fn a_context_that_is_not_whole_is_named_with_its_line() {
             line(4, "`contexts` is no list"),
         ),
         (
-            "clusters:\n",
-            "clusters:\n- {name: c, cluster: {server: \"https://d\"}}\n",
-            line(8, "another cluster is called `c`, line 7"),
-        ),
-        (
             "    server: ",
             "    served: ",
             line(9, "cluster `c` has no `server`"),
@@ -406,6 +414,61 @@ fn a_context_that_is_not_whole_is_named_with_its_line() {
         place.asks(path),
         Err("`kubeconfig` is not a kubeconfig: it is no text".to_owned())
     );
+}
+
+/// As before it was read here: the first counts. client-go has neither.
+#[test]
+fn of_two_entries_of_a_name_the_first_counts_and_the_other_is_a_doubt() {
+    let place = Place::new();
+    let whole = fs::read_to_string(place.user("token: good")).unwrap();
+    let doubt = |line: usize, kind: &str, name: &str, first: usize| {
+        format!(
+            "`kubeconfig`, line {line}: another {kind} is called `{name}`; the first counts, line \
+             {first}, and kubectl takes neither"
+        )
+    };
+    let context = "- {name: c, context: {cluster: c, user: u}}\n";
+    for (before, more, outcome, doubts) in [
+        (context, context.to_owned(), Ok(()), vec![]),
+        (
+            context,
+            "- {name: c, context: {cluster: d}}\n".to_owned(),
+            Ok(()),
+            vec![doubt(6, "context", "c", 5)],
+        ),
+        (
+            "clusters:\n",
+            "- {name: c, cluster: {server: \"https://127.0.0.1:1\"}}\n".to_owned(),
+            // Nobody is there.
+            Err("api_unreachable".to_owned()),
+            vec![doubt(8, "cluster", "c", 7)],
+        ),
+        (
+            "users:\n",
+            "- {name: u, user: {token: good}}\n".to_owned(),
+            Ok(()),
+            vec![],
+        ),
+        (
+            "users:\n",
+            "- {name: u, user: {token: good, as: null}}\n- {name: u, user: null}\n".to_owned(),
+            Ok(()),
+            vec![doubt(13, "user", "u", 12)],
+        ),
+    ] {
+        let text = whole.replacen(before, &format!("{before}{more}"), 1);
+        let path = write(place.folder.path(), "kubeconfig", &text);
+        let api = ApiServer::new(Access::Kubeconfig(path.clone())).unwrap();
+        let folder = format!("{}/", place.folder.path().display());
+        let said: Vec<_> = api
+            .doubts()
+            .iter()
+            .map(|doubt| doubt.replace(&folder, ""))
+            .collect();
+        assert_eq!(said, doubts, "{more}");
+        drop(api);
+        assert_eq!(place.asks(path), outcome, "{more}");
+    }
 }
 
 #[test]

@@ -249,19 +249,22 @@ impl Hanging {
             answer,
         }
     }
+
+    /// Its keys, and what time it is for them.
+    fn followed(&self) -> (PublishedKeys, Arc<Mutex<Instant>>) {
+        let location = KeyLocation::Jwks(format!("{}/keys", self.server.url()));
+        let now = Arc::new(Mutex::new(Instant::now()));
+        let clock = Arc::clone(&now);
+        let published = followed(&self.server, location);
+        let keys = PublishedKeys::by_clock(&published, Box::new(move || *clock.lock().unwrap()));
+        (keys.unwrap(), now)
+    }
 }
 
 #[test]
 fn a_verification_waits_for_the_fetch_that_is_due() {
     let hanging = Hanging::start();
-    let location = KeyLocation::Jwks(format!("{}/keys", hanging.server.url()));
-    let now = Arc::new(Mutex::new(Instant::now()));
-    let clock = Arc::clone(&now);
-    let keys = PublishedKeys::by_clock(
-        &followed(&hanging.server, location),
-        Box::new(move || *clock.lock().unwrap()),
-    )
-    .unwrap();
+    let (keys, now) = hanging.followed();
     hanging.answer.send(two("stolen", "good")).unwrap();
     keys.current(&patience()).unwrap();
     hanging.asked.recv().unwrap();
@@ -287,14 +290,7 @@ fn a_verification_waits_for_the_fetch_that_is_due() {
 #[test]
 fn a_publisher_that_hangs_is_waited_for_once() {
     let hanging = Hanging::start();
-    let location = KeyLocation::Jwks(format!("{}/keys", hanging.server.url()));
-    let now = Arc::new(Mutex::new(Instant::now()));
-    let clock = Arc::clone(&now);
-    let keys = PublishedKeys::by_clock(
-        &followed(&hanging.server, location),
-        Box::new(move || *clock.lock().unwrap()),
-    )
-    .unwrap();
+    let (keys, now) = hanging.followed();
     hanging.answer.send(jwks("a")).unwrap();
     let first = keys.current(&patience()).unwrap();
     *now.lock().unwrap() += RHYTHM.refresh;

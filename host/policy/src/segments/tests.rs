@@ -12,7 +12,11 @@ fn module(fields: &str) -> Vec<u8> {
 fn leaned(module: &[u8]) -> Vec<u8> {
     const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
     let mut component = HEADER.to_vec();
-    super::append(&mut component, super::CORE_MODULE, module);
+    super::append(
+        &mut component,
+        super::ComponentSectionId::CoreModule.into(),
+        module,
+    );
     let lean = lean(&component, 1 << 20).into_owned();
     let sections = super::sections(&lean).unwrap();
     let [only] = sections.as_slice() else {
@@ -32,7 +36,9 @@ fn memory(engine: &Engine, module: &[u8]) -> Option<Vec<u8>> {
 
 fn count(module: &[u8]) -> u32 {
     let sections = super::sections(module).unwrap();
-    let data = sections.iter().find(|section| section.id == super::DATA);
+    let data = sections
+        .iter()
+        .find(|section| section.is(super::SectionId::Data));
     data.map_or(0, |data| {
         super::BinaryReader::new(data.content, 0)
             .read_var_u32()

@@ -1,19 +1,30 @@
 //! The sections of a component: what each instance is made of, and the totals
 //! when the component is instantiated.
 
-use super::{Count, Exports, Finished, Item, Scope, Shape, StructureError, Totals};
+use super::{Count, Exports, Finished, Item, Origin, Scope, Shape, StructureError, Totals};
 use std::rc::Rc;
 use wasmparser::{
     BinaryReader, CanonicalFunction, ComponentAlias, ComponentExternalKind, ComponentInstance,
-    ComponentOuterAliasKind, ComponentTypeRef, Instance, Payload, TypeBounds,
+    ComponentInstantiationArg, ComponentOuterAliasKind, ComponentTypeRef, Instance, Payload,
+    TypeBounds,
 };
 
 /// What an adapter between two components costs besides its type: the compiler
 /// makes a function for each, which copies and checks every value.
 const ADAPTER: usize = 64;
 
-const PASSED: &str = "a component is passed on as a value";
+const TAKES_COMPONENTS: &str = "a component that takes components is given to another";
 const UNKNOWN_COMPONENT: &str = "a component is instantiated that comes from elsewhere";
+
+/// What comes of an instance of a component that the open one is given.
+const ONE_OF_GIVEN: Totals = Totals {
+    component_instances: 0,
+    instances: 0,
+    bytes: 0,
+    canonicals: 0,
+    declarations: 0,
+    of_given: 1,
+};
 const UNKNOWN_MODULE: &str = "a core module is instantiated that comes from elsewhere";
 
 impl<'a> Shape<'a> {
@@ -69,9 +80,6 @@ impl<'a> Shape<'a> {
             Payload::ComponentExportSection(exports) => {
                 for export in exports {
                     let export = export?;
-                    if export.kind == ComponentExternalKind::Component {
-                        return Err(StructureError::Uncountable(PASSED));
-                    }
                     let item = self.item(export.kind, export.index)?;
                     let ascribed = match export.ty {
                         Some(ty) => self.item_of(ty)?.size,
@@ -93,22 +101,22 @@ impl<'a> Shape<'a> {
         let canonicals = self.functions.found.saturating_add(totals.canonicals);
         Count::new("functions", self.limits.functions, "functions").set(canonicals)?;
         if self.open.is_empty() {
+            if totals.of_given > 0 {
+                return Err(StructureError::Uncountable(UNKNOWN_COMPONENT));
+            }
             self.bounded.instance_bytes = totals.bytes;
             return Ok(());
         }
         self.depth.found = self.depth.found.saturating_sub(1);
+        let surface = scope.surface.saturating_add(1);
         let item = Item {
-            size: scope.closure.saturating_add(1),
+            size: scope.closure.saturating_add(surface),
             exports: Rc::default(),
-            component: Some(self.components.len()),
+            component: Origin::Here(self.components.len()),
         };
         self.components.push(Finished {
             totals,
-            instance: Item {
-                size: scope.surface.saturating_add(1),
-                exports: Rc::new(scope.exports),
-                component: None,
-            },
+            instance: Item::exporting(surface, scope.exports),
         });
         self.declare(item.size)?;
         self.scope(0)?.components.push(item);
@@ -143,48 +151,90 @@ impl<'a> Shape<'a> {
             ComponentInstance::Instantiate {
                 component_index,
                 args,
-            } => {
-                for argument in &args {
-                    if argument.kind == ComponentExternalKind::Component {
-                        return Err(StructureError::Uncountable(PASSED));
-                    }
-                    let size = self.item(argument.kind, argument.index)?.size;
-                    self.declare(size)?;
-                }
-                let components = &self.scope(0)?.components;
-                let component = index(components, component_index).cloned();
-                let component = component.unwrap_or_default();
-                // What it closes over is copied.
-                self.declare(component.size)?;
-                let finished = component.component.and_then(|at| self.components.get(at));
-                let Some(finished) = finished else {
-                    return Err(StructureError::Uncountable(UNKNOWN_COMPONENT));
-                };
-                let made = finished.instance.clone();
-                let mut totals = finished.totals;
-                totals.component_instances = totals.component_instances.saturating_add(1);
-                self.comes_to(totals)?;
-                made
-            }
+            } => self.instantiated(component_index, &args)?,
             ComponentInstance::FromExports(exports) => {
                 let mut made = Exports::new();
                 let mut surface = 1usize;
                 for export in &exports {
-                    if export.kind == ComponentExternalKind::Component {
-                        return Err(StructureError::Uncountable(PASSED));
-                    }
                     let item = self.item(export.kind, export.index)?;
                     surface = surface.saturating_add(item.size);
-                    made.insert(export.name.name, item);
+                    made.insert(export.name.name, item.given_away());
                 }
-                Item {
-                    size: surface,
-                    exports: Rc::new(made),
-                    component: None,
-                }
+                Item::exporting(surface, made)
             }
         };
         self.push(ComponentExternalKind::Instance, made)
+    }
+
+    /// An instance of a component; what comes of it is counted.
+    fn instantiated(
+        &mut self,
+        component: u32,
+        arguments: &[ComponentInstantiationArg<'a>],
+    ) -> Result<Item<'a>, StructureError> {
+        let mut given = Vec::new();
+        for argument in arguments {
+            let item = self.item(argument.kind, argument.index)?;
+            self.declare(item.size)?;
+            if argument.kind == ComponentExternalKind::Component {
+                given.push(item);
+            }
+        }
+        let component = self.item(ComponentExternalKind::Component, component)?;
+        // What it closes over is copied.
+        self.declare(component.size)?;
+        match component.component {
+            Origin::Here(at) => {
+                let Some(finished) = self.components.get(at) else {
+                    return Err(StructureError::Uncountable(UNKNOWN_COMPONENT));
+                };
+                let (made, mut totals) = (finished.instance.clone(), finished.totals);
+                totals.component_instances = totals.component_instances.saturating_add(1);
+                let of_given = std::mem::take(&mut totals.of_given);
+                if of_given > 0 {
+                    totals.add(self.most_of(&given)?.times(of_given));
+                }
+                self.comes_to(totals)?;
+                Ok(made)
+            }
+            Origin::Given if !given.is_empty() => {
+                Err(StructureError::Uncountable(TAKES_COMPONENTS))
+            }
+            Origin::Given => {
+                self.comes_to(ONE_OF_GIVEN)?;
+                Ok(Item {
+                    component: Origin::Elsewhere,
+                    ..component
+                })
+            }
+            Origin::Elsewhere => Err(StructureError::Uncountable(UNKNOWN_COMPONENT)),
+        }
+    }
+
+    /// What comes of an instance of one of these components, at most.
+    fn most_of(&self, given: &[Item<'a>]) -> Result<Totals, StructureError> {
+        if given.is_empty() {
+            return Err(StructureError::Uncountable(UNKNOWN_COMPONENT));
+        }
+        let mut most = Totals::default();
+        for item in given {
+            let totals = match item.component {
+                Origin::Here(at) => self.components.get(at).map(|finished| finished.totals),
+                Origin::Given => Some(ONE_OF_GIVEN),
+                Origin::Elsewhere => None,
+            };
+            let mut totals = totals.ok_or(StructureError::Uncountable(UNKNOWN_COMPONENT))?;
+            if matches!(item.component, Origin::Here(_)) {
+                if totals.of_given > 0 {
+                    return Err(StructureError::Uncountable(TAKES_COMPONENTS));
+                }
+                totals.component_instances = totals.component_instances.saturating_add(1);
+                // What it closes over is copied, here too.
+                totals.declarations = totals.declarations.saturating_add(item.size);
+            }
+            most = most.or_more(totals);
+        }
+        Ok(most)
     }
 
     /// Adds to the totals of the open component.
@@ -298,7 +348,10 @@ impl<'a> Shape<'a> {
             }
             ComponentOuterAliasKind::Component => {
                 let item = index(&outer.components, at).cloned();
-                let item = item.unwrap_or_else(Item::leaf);
+                let mut item = item.unwrap_or_else(Item::leaf);
+                if count > 0 {
+                    item = item.given_away();
+                }
                 let size = item.size;
                 self.push(ComponentExternalKind::Component, item)?;
                 size
@@ -313,9 +366,12 @@ impl<'a> Shape<'a> {
     }
 
     pub(super) fn import(&mut self, ty: ComponentTypeRef) -> Result<(), StructureError> {
-        let item = self.item_of(ty)?;
+        let mut item = self.item_of(ty)?;
         let surface = &mut self.scope(0)?.surface;
         *surface = surface.saturating_add(item.size);
+        if kind_of(ty) == ComponentExternalKind::Component {
+            item.component = Origin::Given;
+        }
         self.push(kind_of(ty), item)
     }
 
@@ -327,7 +383,7 @@ impl<'a> Shape<'a> {
     ) -> Result<(), StructureError> {
         let scope = self.scope(0)?;
         scope.surface = scope.surface.saturating_add(item.size);
-        scope.exports.insert(name, item.clone());
+        scope.exports.insert(name, item.clone().given_away());
         self.push(kind, item)
     }
 
@@ -386,17 +442,32 @@ impl<'a> Shape<'a> {
     }
 }
 
-impl Item<'_> {
+impl<'a> Item<'a> {
     pub(super) fn leaf() -> Self {
         Self::of_size(1)
     }
 
     pub(super) fn of_size(size: usize) -> Self {
+        Self::exporting(size, Exports::default())
+    }
+
+    /// An instance, or the type of one.
+    pub(super) fn exporting(size: usize, exports: Exports<'a>) -> Self {
         Self {
             size,
-            exports: Rc::default(),
-            component: None,
+            exports: Rc::new(exports),
+            component: Origin::Elsewhere,
         }
+    }
+
+    /// The same for another component than the one that is open: what this one
+    /// was given is nothing that the other was.
+    fn given_away(self) -> Self {
+        let component = match self.component {
+            Origin::Given => Origin::Elsewhere,
+            other => other,
+        };
+        Self { component, ..self }
     }
 }
 

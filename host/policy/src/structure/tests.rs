@@ -243,19 +243,30 @@ fn what_hides_which_component_an_instance_is_made_of_is_refused() {
     .unwrap();
     for (fields, refused) in [
         (
-            "(component $a) (component $b (import \"c\" (component))) (instance (instantiate $b (with \"c\" (component $a))))",
-            "a component is passed on as a value",
+            // What was given to one level is nothing that another was given.
+            "(component $a) (component $b (import \"c\" (component $c)) (component $i (instance (instantiate $c))) (instance (instantiate $i)))
+             (instance (instantiate $b (with \"c\" (component $a))))",
+            "a component is instantiated that comes from elsewhere",
         ),
         (
-            "(component $a) (export \"c\" (component $a))",
-            "a component is passed on as a value",
+            "(component $a) (component $b (import \"c\" (component $c)) (export \"d\" (component $c)))
+             (instance $b (instantiate $b (with \"c\" (component $a)))) (alias export $b \"d\" (component $d)) (instance (instantiate $d))",
+            "a component is instantiated that comes from elsewhere",
         ),
         (
-            "(component $a) (instance (export \"c\" (component $a)))",
-            "a component is passed on as a value",
+            "(component $a) (component $b (import \"c\" (component $c)) (instance (instantiate $c)))
+             (component $t (import \"b\" (component $b (import \"c\" (component)))) (instance (instantiate $b (with \"c\" (component $a)))))
+             (instance (instantiate $t (with \"b\" (component $b))))",
+            "a component that takes components is given to another",
         ),
         (
-            "(component (import \"c\" (component $a)) (instance (instantiate $a)))",
+            "(component $b (import \"c\" (component $c)) (instance (instantiate $c)))
+             (component $t (import \"b\" (component $b)) (instance (instantiate $b)))
+             (instance (instantiate $t (with \"b\" (component $b))))",
+            "a component that takes components is given to another",
+        ),
+        (
+            "(import \"c\" (component $a)) (instance (instantiate $a))",
             "a component is instantiated that comes from elsewhere",
         ),
         (
@@ -273,6 +284,95 @@ fn what_hides_which_component_an_instance_is_made_of_is_refused() {
             "{fields}"
         );
     }
+}
+
+/// What a component makes of those that it is given counts where it is
+/// instantiated, as if each were the most costly one.
+#[test]
+fn components_that_are_passed_on_are_counted() {
+    let small = "(component $small)";
+    let two = "(component $two (instance (instantiate $small)) (instance (instantiate $small)))";
+    let large = format!(
+        "{two} (component $large (instance (instantiate $two)) (instance (instantiate $two)))"
+    );
+    let large = large.as_str();
+    let taking = "(component $taking (import \"a\" (component $a)) (import \"b\" (component $b))
+        (instance (instantiate $a)) (instance (instantiate $b)) (instance (instantiate $b)))";
+    let with = |a: &str, b: &str| {
+        format!(
+            "(instance (instantiate $taking (with \"a\" (component ${a})) (with \"b\" (component ${b}))))"
+        )
+    };
+    for (components, fields, made) in [
+        ("", with("small", "small"), 4),
+        // Itself, and three of what it is given, each with six in it.
+        (large, with("small", "large"), 22),
+        (large, with("large", "small"), 22),
+        (two, with("small", "small") + &with("two", "two"), 4 + 10),
+        // By way of another, twice: both of them; and four times three.
+        (
+            two,
+            "(component $on (import \"c\" (component $c)) (alias outer 1 $taking (component $taking))
+                (instance (instantiate $taking (with \"a\" (component $c)) (with \"b\" (component $c))))
+                (instance (instantiate $c)))
+             (instance (instantiate $on (with \"c\" (component $two))))"
+                .to_owned(),
+            2 + 12,
+        ),
+        // Exported, in a bag or by a component, and instantiated from there.
+        (
+            two,
+            "(instance $bag (export \"c\" (component $two))) (alias export $bag \"c\" (component $c)) (instance (instantiate $c))"
+                .to_owned(),
+            3,
+        ),
+        (
+            large,
+            "(component $giving (alias outer 1 $large (component $l)) (export \"c\" (component $l)))
+             (instance $g (instantiate $giving)) (alias export $g \"c\" (component $c)) (instance (instantiate $c))"
+                .to_owned(),
+            1 + 7,
+        ),
+        // Passed on and never instantiated.
+        (
+            "",
+            "(component $idle (import \"c\" (component))) (instance (instantiate $idle (with \"c\" (component $small))))"
+                .to_owned(),
+            1,
+        ),
+        ("", "(export \"c\" (component $small))".to_owned(), 0),
+    ] {
+        let component = of(&format!("{small} {components} {taking} {fields}"));
+        let limits = |component_instances| Limits {
+            component_instances,
+            ..Limits::default()
+        };
+        check(&component, &limits(made)).unwrap();
+        if made > 0 {
+            let refused = refusal(&component, &limits(made - 1));
+            assert_eq!(
+                refused,
+                format!(
+                    "instances of components: {made}, at most {} allowed (limit `component_instances`)",
+                    made - 1
+                ),
+                "{fields}"
+            );
+        }
+    }
+    // Their core instances and what those take, too.
+    let module = "(component $m (core module $m (global i32 (i32.const 0))) (core instance (instantiate $m)) (core instance (instantiate $m)))";
+    let component = of(&format!("{module} {taking} {}", with("m", "m")));
+    let known = check(&component, &Limits::default()).unwrap();
+    assert_eq!(known.instance_bytes, 3 * 2 * 16);
+    let five = Limits {
+        instances: 5,
+        ..Limits::default()
+    };
+    assert_eq!(
+        refusal(&component, &five),
+        "core instances: 6, at most 5 allowed (limit `instances`)"
+    );
 }
 
 #[test]

@@ -7,7 +7,6 @@
 use super::component::kind_of;
 use super::module::core_types;
 use super::{Count, Item, Open, Scope, Shape, StructureError};
-use std::rc::Rc;
 use wasmparser::{
     BinaryReader, ComponentAlias, ComponentDefinedType, ComponentExternName, ComponentFuncType,
     ComponentImport, ComponentType, ComponentTypeRef, ComponentValType, CoreType,
@@ -56,11 +55,7 @@ impl<'a> Shape<'a> {
                 let Some(Open::Type(scope)) = self.open.pop() else {
                     return Ok(());
                 };
-                Item {
-                    size: scope.surface.saturating_add(1),
-                    exports: Rc::new(scope.exports),
-                    component: None,
-                }
+                Item::exporting(scope.surface.saturating_add(1), scope.exports)
             }
             _ => match reader.read::<ComponentType<'a>>()? {
                 ComponentType::Defined(ty) => Item::of_size(self.defined(&ty)?),

@@ -5,11 +5,12 @@
 use super::ComponentAttack;
 use super::limits::burning;
 use crate::attack::{Expected, Group};
-use crate::component::{AssemblyError, answering, assembled, leb128, padded};
+use crate::component::{AssemblyError, answering, assembled, padded};
 use nameplate_policy::{
     CASES_SECTION, DENIALS_SECTION, SETTINGS_SCHEMA_SECTION, SUBJECT_KEYS_SECTION,
 };
 use serde_json::{Value, json};
+use wasm_encoder::{CustomSection, Section as _};
 
 /// Cases that a component carries.
 const CASES: usize = 2_000;
@@ -86,13 +87,13 @@ fn named(component: Vec<u8>, name: &str, content: &str) -> Vec<u8> {
 }
 
 fn section(name: &str, content: &str) -> Vec<u8> {
-    let mut body = leb128(name.len());
-    body.extend(name.as_bytes());
-    body.extend(content.as_bytes());
-    let mut section = vec![0];
-    section.extend(leb128(body.len()));
-    section.extend(body);
-    section
+    let section = CustomSection {
+        name: name.into(),
+        data: content.as_bytes().into(),
+    };
+    let mut bytes = Vec::new();
+    section.append_to(&mut bytes);
+    bytes
 }
 
 /// [`CASES`] cases that know this, as a section has them.

@@ -11,18 +11,23 @@ use serde_json::{Value, json};
 pub(super) fn attacks(ground: &TokenGround) -> Result<Vec<TokenAttack>, TortureError> {
     let claims = ground.claims().to_string();
     let mut attacks = Vec::new();
-    let mut push = |name: String, token: String, reason, incident| {
+    let mut push = |name: String, token: String, expected, incident| {
         attacks.push(TokenAttack {
             name,
             incident,
             payload: ground.payload(&token),
             named: false,
-            expected: ground.refused_by(reason),
+            expected,
         });
     };
     for (name, header, signer, reason, incident) in headers(ground) {
         let token = ground.keys.token(&header, &claims, signer)?;
-        push(name, token, reason, incident);
+        let expected = match reason {
+            // Whose signature is unknown here may be known to an API server.
+            "algorithm_refused" if signer != Signer::Nobody => ground.judged_by_a_server(reason),
+            _ => ground.refused_by(reason),
+        };
+        push(name, token, expected, incident);
     }
     for signer in [Signer::Rsa, Signer::P256] {
         let whole = ground.keys.token(&header(signer), &claims, signer)?;
@@ -33,7 +38,7 @@ pub(super) fn attacks(ground: &TokenGround) -> Result<Vec<TokenAttack>, TortureE
             push(
                 format!("{name} ({signer:?})"),
                 token,
-                "signature_invalid",
+                ground.refused_by("signature_invalid"),
                 incident,
             );
         }
@@ -46,7 +51,7 @@ pub(super) fn attacks(ground: &TokenGround) -> Result<Vec<TokenAttack>, TortureE
         push(
             format!("other claims under a good signature ({signer:?})"),
             token,
-            "signature_invalid",
+            ground.refused_by("signature_invalid"),
             Some("SPIRE 1.14.6 (aws_iid)"),
         );
     }

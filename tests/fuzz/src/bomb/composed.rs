@@ -3,8 +3,8 @@
 use super::{Choices, module};
 use wasm_encoder::{
     Alias, CanonicalOption, ComponentBuilder, ComponentExportKind, ComponentOuterAliasKind,
-    ComponentTypeRef, ComponentValType, CustomSection, ExportKind, InstanceType, ModuleArg,
-    ModuleType, PrimitiveValType, TypeBounds, ValType,
+    ComponentType, ComponentTypeRef, ComponentValType, CustomSection, ExportKind, InstanceType,
+    ModuleArg, ModuleType, PrimitiveValType, TypeBounds, ValType,
 };
 
 /// What a step can refer to in the component that is composed.
@@ -67,7 +67,7 @@ fn step(
     known: &mut Known,
     outer: &mut Vec<Vec<u32>>,
 ) {
-    match choices.below(20) {
+    match choices.below(21) {
         0..=2 => {
             let (module, imports) = module::module(choices);
             known.modules.push((to.core_module(None, &module), imports));
@@ -126,6 +126,7 @@ fn step(
         16 => exports(choices, to, known),
         17 => module_types(choices, to),
         18 => arguments(choices, to, known),
+        20 => given(choices, to, known),
         _ => {
             let data = vec![1; usize::try_from(choices.times()).unwrap()];
             for _ in 0..choices.times().min(3_000) {
@@ -398,6 +399,50 @@ fn module_types(choices: &mut Choices<'_>, to: &mut ComponentBuilder) {
 }
 
 /// A component that asks for much, and all of it given.
+/// A component that makes many of the one that it is given, given another that
+/// does; one of them may hand it on, or out.
+fn given(choices: &mut Choices<'_>, to: &mut ComponentBuilder, known: &mut Known) {
+    let none = || -> [(&str, ComponentExportKind, u32); 0] { [] };
+    let taken = |inner: &mut ComponentBuilder| {
+        let ty = inner.type_component(None, &ComponentType::new());
+        inner.import("c", ComponentTypeRef::Component(ty))
+    };
+    let mut maker = ComponentBuilder::default();
+    let component = taken(&mut maker);
+    for _ in 0..choices.times().min(2_000) {
+        maker.instantiate(None, component, none());
+    }
+    if choices.below(4) == 1 {
+        maker.export("d", ComponentExportKind::Component, component, None);
+    }
+    let mut maker = to.component(None, maker);
+    for _ in 0..choices.times().min(60) {
+        let mut around = ComponentBuilder::default();
+        let component = taken(&mut around);
+        let outer = Alias::Outer {
+            kind: ComponentOuterAliasKind::Component,
+            count: 1,
+            index: maker,
+        };
+        let inner = around.alias(None, outer);
+        for _ in 0..1 + choices.below(3) {
+            let handed_on = [("c", ComponentExportKind::Component, component)];
+            around.instantiate(None, inner, handed_on);
+        }
+        maker = to.component(None, around);
+    }
+    let component = match one_of(choices, &known.components) {
+        Some(component) => component,
+        None => to.component(None, ComponentBuilder::default()),
+    };
+    let instance = to.instantiate(
+        None,
+        maker,
+        [("c", ComponentExportKind::Component, component)],
+    );
+    known.instances.push(instance);
+}
+
 fn arguments(choices: &mut Choices<'_>, to: &mut ComponentBuilder, known: &mut Known) {
     let names: Vec<String> = (0..choices.times()).map(|n| format!("n{n}")).collect();
     let Some(function) = one_of(choices, &known.functions) else {

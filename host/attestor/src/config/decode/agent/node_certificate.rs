@@ -112,10 +112,19 @@ fn access(
         }
         (false, false) => Access::found(environment),
     };
-    let usable = access.and_then(|access| ApiServer::new(access.clone()).map(|_| access));
-    usable
-        .map_err(|error| table.note(Problem::error(place, chain(&error))))
-        .ok()
+    let usable = access.and_then(|access| Ok((ApiServer::new(access.clone())?, access)));
+    match usable {
+        Ok((server, access)) => {
+            for doubt in server.doubts() {
+                table.note(Problem::warning(place.clone(), doubt));
+            }
+            Some(access)
+        }
+        Err(error) => {
+            table.note(Problem::error(place, chain(&error)));
+            None
+        }
+    }
 }
 
 fn is_empty(table: &mut TableReader<'_, '_>, key: &'static str) -> bool {

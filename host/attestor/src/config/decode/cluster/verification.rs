@@ -120,16 +120,20 @@ pub(in crate::config::decode) fn api_server(
         None => Access::InCluster,
     };
     let timeout = api_timeout(table);
-    ApiServer::new(access)
-        .map(|server| server.with_timeout(timeout))
-        .map_err(|error| {
+    let place = written.map_or_else(|| table.place(), |entry| Some(entry.node.span.clone()));
+    let server = match ApiServer::new(access) {
+        Ok(server) => server.with_timeout(timeout),
+        Err(error) => {
             let text = format!("{whom} cannot be asked: {}", chain(&error));
-            let place =
-                written.map_or_else(|| table.place(), |entry| Some(entry.node.span.clone()));
             table.note(Problem::error(place, text));
-        })
-        .ok()
-        .map(|api| Arc::new(api) as _)
+            return None;
+        }
+    };
+    for doubt in server.doubts() {
+        let text = format!("the kubeconfig of {whom}, {doubt}");
+        table.note(Problem::warning(place.clone(), text));
+    }
+    Some(Arc::new(server))
 }
 
 /// A review needs no keys, and an operator who gives some may think that they
