@@ -15,6 +15,7 @@ use crate::placeholder::{Pattern, PatternError};
 use crate::selector_pattern::{SelectorPattern, breaks_a_line};
 use crate::spiffe_id::{MAX_ID_BYTES, PathSegment, SpiffeId};
 use nameplate_policy::{Derivation, Facts};
+use nameplate_words::is_unseen;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -240,6 +241,9 @@ impl Envelope {
             }
             if value.chars().any(breaks_a_line) {
                 return Err(AdmitError::SelectorControl { index });
+            }
+            if let Some(character) = value.chars().find(|character| is_unseen(*character)) {
+                return Err(AdmitError::SelectorUnseen { index, character });
             }
             self.check_fact(index, value, facts)?;
             self.check_pattern(index, value, facts)?;

@@ -93,6 +93,15 @@ pub enum AdmitError {
         /// Its position, from 0.
         index: usize,
     },
+    /// A selector with a character that nobody sees, or that turns round what
+    /// stands beside it: it would look like another.
+    #[error("selector {index} contains a character that nobody sees (U+{:04X})", u32::from(*character))]
+    SelectorUnseen {
+        /// Its position, from 0.
+        index: usize,
+        /// The first such character.
+        character: char,
+    },
     /// A selector says a fact, and not the one that was proven.
     #[error("selector {index}, `{selector}`, is not what the evidence proves: {proven}")]
     SelectorFalseFact {
@@ -135,6 +144,7 @@ impl AdmitError {
             Self::EmptySelector { .. } => "selector_empty",
             Self::SelectorTooLong { .. } => "selector_length",
             Self::SelectorControl { .. } => "selector_control",
+            Self::SelectorUnseen { .. } => "selector_unseen",
             Self::SelectorFalseFact { .. } => "selector_false_fact",
             Self::SelectorPattern { .. } => "selector_pattern",
             Self::DuplicateSelector { .. } => "selector_duplicate",

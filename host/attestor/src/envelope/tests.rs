@@ -236,6 +236,19 @@ fn selectors_can_be_matched_and_logged() {
             "selector_control: selector 0 contains a control character"
         );
     }
+    assert!(admit(&envelope, &["a"], &["k:v", "k:שלום", "k:漢字😀"]).is_ok());
+    for (unseen, code) in [
+        ("k:\u{202e}v", "202E"),
+        ("k:v\u{200b}", "200B"),
+        ("\u{2066}k:v", "2066"),
+        ("k:v\u{e0041}", "E0041"),
+        ("k\u{feff}:v", "FEFF"),
+    ] {
+        assert_eq!(
+            refusal(&envelope, &["a"], &["k:v", unseen]),
+            format!("selector_unseen: selector 1 contains a character that nobody sees (U+{code})")
+        );
+    }
     assert_eq!(
         refusal(&envelope, &["a"], &["k:v", "x", "k:v"]),
         "selector_duplicate: selector `k:v` stands there twice"
