@@ -6,7 +6,8 @@
 mod refusal;
 
 pub use refusal::AdmitError;
-pub(crate) use refusal::shown;
+use refusal::shown;
+pub(crate) use refusal::shown_whole;
 
 use crate::fact_selectors::FactKey;
 use crate::identity::AgentIdentity;
@@ -267,7 +268,7 @@ impl Envelope {
             Some((key, value)) if !key.proves(value, facts) => Err(AdmitError::SelectorFalseFact {
                 index,
                 key: key.name(),
-                selector: shown(selector),
+                selector: shown_whole(selector),
                 proven: key.proven(facts),
             }),
             Some(_) | None => Ok(()),
@@ -281,7 +282,7 @@ impl Envelope {
         }
         Err(AdmitError::SelectorPattern {
             index,
-            selector: shown(selector),
+            selector: shown_whole(selector),
         })
     }
 }

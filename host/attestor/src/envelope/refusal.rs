@@ -3,10 +3,24 @@
 use crate::spiffe_id::SpiffeIdError;
 use nameplate_words::grouped;
 
-/// Foreign text for an error: escaped, and cut where it is long.
-pub(crate) fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
-    if text.chars().nth(64).is_some() {
+/// A path segment for an error: escaped, and cut where it is long.
+pub(super) fn shown(text: &str) -> String {
+    cut(text, 64)
+}
+
+/// The same of a selector, or a value of one, which is compared with another:
+/// whole, as far as SPIRE keeps it, for they may differ in the last character.
+pub(crate) fn shown_whole(text: &str) -> String {
+    cut(text, 256)
+}
+
+fn cut(text: &str, most: usize) -> String {
+    let mut shown: String = text
+        .chars()
+        .take(most)
+        .flat_map(char::escape_debug)
+        .collect();
+    if text.chars().nth(most).is_some() {
         shown.push('…');
     }
     shown

@@ -340,6 +340,31 @@ fn a_false_fact_cannot_be_said() {
     }
 }
 
+/// The message is about a difference, which may be the last character.
+#[test]
+fn a_false_fact_is_shown_to_its_end() {
+    let facts = crate::study::samples::certificate();
+    let Subject::Certificate(certificate) = &facts.subject else {
+        panic!("a certificate");
+    };
+    let own = certificate.authorities[0].sha256.clone();
+    let (most, last) = own.split_at(own.len() - 1);
+    let other = format!("{most}{}", if last == "0" { "1" } else { "0" });
+    assert!(own.len() == 64 && own != other);
+    let refused = Envelope::default().admit(
+        &namespace(),
+        &facts,
+        derivation(&["a"], &[&format!("ca_thumbprint:{other}")]),
+    );
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        format!(
+            "selector 0, `ca_thumbprint:{other}`, is not what the evidence proves: \
+             `ca_thumbprint` is `{own}`"
+        )
+    );
+}
+
 #[test]
 fn a_selector_matches_one_of_the_patterns() {
     let envelope = |patterns: &[&str]| Envelope {
