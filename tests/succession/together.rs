@@ -5,7 +5,9 @@ use nameplate_attestor::{Attestors, Change, Observer, Why};
 use nameplate_policy::Sandbox;
 use nameplate_tests::{NOW, Watchdog, at};
 use std::fs;
+use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::thread;
 
 /// The configuration with a second attestor beside the first.
 fn with_another(files: &Files, name: &str, policy: &str) {
@@ -166,5 +168,40 @@ fn an_observer_may_ask_while_it_is_told() {
         files.write("nameplate.toml", b"broken");
         attestors.reload_at(at(NOW)).unwrap_err();
         assert!(!heard().is_empty());
+    });
+}
+
+/// Loading a candidate may take as long as it likes: nobody waits for it but who
+/// reloads.
+#[test]
+fn a_candidate_that_is_loading_keeps_nobody_waiting() {
+    Watchdog::watch("a status while a candidate loads", || {
+        let files = Files::new("");
+        let attestors = files.open();
+        // Who opens it for writing waits until somebody reads it.
+        let pipe = files.path("log/lock");
+        fs::create_dir(files.path("log")).unwrap();
+        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let holders = files.state_file("holders.redb");
+        assert!(!holders.exists());
+        files.configure(
+            r#"{ source = "policy.wasm" }"#,
+            "on_collision = \"refuse\"\ndecision_log = { directory = \"log\" }",
+        );
+        thread::scope(|scope| {
+            let reload = scope.spawn(|| attestors.reload_at(at(NOW)).map(drop));
+            // The last that is done before the log is opened.
+            while !holders.exists() {
+                thread::yield_now();
+            }
+            let succession = attestors.succession("k8s_sat").unwrap();
+            let status = succession.status(at(NOW));
+            assert_eq!(status.serving.generation, 1);
+            assert!(!reload.is_finished());
+            drop(fs::File::open(&pipe).unwrap());
+            reload.join().unwrap().unwrap();
+            assert_eq!(succession.status(at(NOW)).serving.generation, 2);
+        });
     });
 }

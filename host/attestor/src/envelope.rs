@@ -6,7 +6,8 @@
 mod refusal;
 
 pub use refusal::AdmitError;
-pub(crate) use refusal::shown;
+use refusal::shown;
+pub(crate) use refusal::shown_whole;
 
 use crate::fact_selectors::FactKey;
 use crate::identity::AgentIdentity;
@@ -15,6 +16,7 @@ use crate::placeholder::{Pattern, PatternError};
 use crate::selector_pattern::{SelectorPattern, breaks_a_line};
 use crate::spiffe_id::{MAX_ID_BYTES, PathSegment, SpiffeId};
 use nameplate_policy::{Derivation, Facts};
+use nameplate_words::is_unseen;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -242,6 +244,9 @@ impl Envelope {
             if value.chars().any(breaks_a_line) {
                 return Err(AdmitError::SelectorControl { index });
             }
+            if let Some(character) = value.chars().find(|character| is_unseen(*character)) {
+                return Err(AdmitError::SelectorUnseen { index, character });
+            }
             self.check_fact(index, value, facts)?;
             self.check_pattern(index, value, facts)?;
             // At most `max_selectors` values: comparing all pairs beats a set.
@@ -264,7 +269,7 @@ impl Envelope {
             Some((key, value)) if !key.proves(value, facts) => Err(AdmitError::SelectorFalseFact {
                 index,
                 key: key.name(),
-                selector: shown(selector),
+                selector: shown_whole(selector),
                 proven: key.proven(facts),
             }),
             Some(_) | None => Ok(()),
@@ -278,7 +283,7 @@ impl Envelope {
         }
         Err(AdmitError::SelectorPattern {
             index,
-            selector: shown(selector),
+            selector: shown_whole(selector),
         })
     }
 }

@@ -20,8 +20,9 @@ use std::sync::Arc;
 /// Why an attestation ended without an identity.
 #[derive(Debug, thiserror::Error)]
 pub enum AttestError {
-    /// The evidence does not prove what it claims.
-    #[error("evidence rejected")]
+    /// The evidence does not prove what it claims, or nobody can say whether it
+    /// does.
+    #[error("{}", of_evidence(has_no_verdict(.0)))]
     Rejected(#[source] EvidenceError),
     /// The subject was proven, and the policy gives it no name.
     #[error("policy {policy} denied this subject ({}): {}", denial.code, denial.detail)]
@@ -59,7 +60,7 @@ pub enum AttestError {
     #[error("the operating system has no random bytes for a challenge")]
     NoRandomness,
     /// Tokens serve once here, and this one has or cannot.
-    #[error("evidence rejected")]
+    #[error("{}", of_evidence(matches!(.0, UsedTokenError::Full)))]
     TokenNotFresh(#[source] UsedTokenError),
     /// There is such an agent, and its evidence does not allow a second time.
     #[error("an agent of this identity has already attested")]
@@ -88,17 +89,8 @@ impl AttestError {
     /// Whose part it is.
     pub fn failure(&self) -> Failure {
         match self {
-            // The host's own clock, and those it asks: nothing the peer did.
-            Self::Rejected(
-                EvidenceError::ClockBeforeEpoch
-                | EvidenceError::Api { .. }
-                | EvidenceError::CertificateApi { .. }
-                | EvidenceError::Bundle { .. }
-                | EvidenceError::Certificate {
-                    source: CertificateError::ClientAddressUnknown,
-                },
-            )
-            | Self::NoRandomness
+            Self::Rejected(error) if has_no_verdict(error) => Failure::Fault,
+            Self::NoRandomness
             | Self::TokenNotFresh(UsedTokenError::Full)
             | Self::AgentsUnknown(_)
             | Self::Unrecorded(_) => Failure::Fault,
@@ -192,6 +184,30 @@ impl AttestError {
     }
 }
 
+/// Whether evidence was not judged: by the host's own clock, or by those that it
+/// asks. Nothing of that is what the peer did.
+fn has_no_verdict(error: &EvidenceError) -> bool {
+    matches!(
+        error,
+        EvidenceError::ClockBeforeEpoch
+            | EvidenceError::Api { .. }
+            | EvidenceError::CertificateApi { .. }
+            | EvidenceError::Bundle { .. }
+            | EvidenceError::Certificate {
+                source: CertificateError::ClientAddressUnknown,
+            }
+    )
+}
+
+/// How a failure of evidence begins: one without a verdict is no rejection.
+fn of_evidence(without_verdict: bool) -> &'static str {
+    if without_verdict {
+        "evidence cannot be verified"
+    } else {
+        "evidence rejected"
+    }
+}
+
 /// What a peer may be told about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerMessage {
@@ -220,4 +236,61 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nameplate_evidence::{ApiError, Asked};
+
+    #[test]
+    fn what_nobody_judged_is_not_called_rejected() {
+        let no_answer = || EvidenceError::Api {
+            cluster: "production".to_owned(),
+            asked: Asked::Review,
+            source: ApiError::OutOfPatience,
+        };
+        let unknown_address = || EvidenceError::from(CertificateError::ClientAddressUnknown);
+        for (error, failure, text) in [
+            (
+                AttestError::Rejected(EvidenceError::PayloadMissing),
+                Failure::Rejected,
+                "evidence rejected: attestation payload is missing",
+            ),
+            (
+                AttestError::Rejected(no_answer()),
+                Failure::Fault,
+                "evidence cannot be verified: no verdict on a token for cluster `production`: \
+                 the token review failed: no answer in time",
+            ),
+            (
+                AttestError::Rejected(EvidenceError::ClockBeforeEpoch),
+                Failure::Fault,
+                "evidence cannot be verified: the time of verification lies before 1970-01-01",
+            ),
+            (
+                AttestError::Rejected(CertificateError::Unanswered.into()),
+                Failure::Rejected,
+                "evidence rejected: the certificate does not hold: ",
+            ),
+            (
+                AttestError::Rejected(unknown_address()),
+                Failure::Fault,
+                "evidence cannot be verified: the certificate does not hold: ",
+            ),
+            (
+                AttestError::TokenNotFresh(UsedTokenError::Used),
+                Failure::Rejected,
+                "evidence rejected: the token has already been used",
+            ),
+            (
+                AttestError::TokenNotFresh(UsedTokenError::Full),
+                Failure::Fault,
+                "evidence cannot be verified: more than 131,072 tokens in use",
+            ),
+        ] {
+            assert_eq!(error.failure(), failure, "{text}");
+            assert!(error.chain().starts_with(text), "{}", error.chain());
+        }
+    }
 }

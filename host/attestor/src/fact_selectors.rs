@@ -102,7 +102,7 @@ impl FactKey {
         let listed: Vec<String> = values
             .by_ref()
             .take(LISTED)
-            .map(|value| format!("`{}`", super::envelope::shown(value)))
+            .map(|value| format!("`{}`", super::envelope::shown_whole(value)))
             .collect();
         let name = self.name();
         match (listed.as_slice(), values.count()) {

@@ -8,6 +8,7 @@
 
 use crate::placeholder::{Placeholder, UnknownPlaceholder};
 use nameplate_policy::Facts;
+use nameplate_words::is_unseen;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
@@ -108,7 +109,7 @@ impl FromStr for SelectorPattern {
                         pieces.push(Piece::Any);
                     }
                 }
-                character if breaks_a_line(character) => {
+                character if breaks_a_line(character) || is_unseen(character) => {
                     return Err(SelectorPatternError::Control { character });
                 }
                 character => literal.push(character),
@@ -253,6 +254,10 @@ mod tests {
         assert_eq!(refusal("a{cluster"), "a `{` is not closed; `{{` is a brace");
         assert_eq!(refusal("a}b"), "a `}` was not opened; `}}` is a brace");
         assert_eq!(refusal("a\nb"), "`\\n` cannot stand in a selector");
+        assert_eq!(
+            refusal("a\u{202e}b*"),
+            "`\\u{202e}` cannot stand in a selector"
+        );
         assert!(
             refusal("{clutser}")
                 .starts_with("there is no placeholder `{clutser}` here; there are cluster, ")

@@ -223,6 +223,14 @@ fn each_key_that_is_wrong_is_said() {
             format!("{KUBECONFIG}cluster = \"demo\"\n"),
             "unknown key `cluster`",
         ),
+        (
+            format!("{KUBECONFIG}check_directories = false\n"),
+            "`check_directories` without `key_directory` says nothing",
+        ),
+        (
+            format!("{KUBECONFIG}key_directory = \"keys\"\ncheck_directories = \"no\"\n"),
+            "expected a boolean for `check_directories`, found a string",
+        ),
     ] {
         assert_eq!(place.bad(&text), problems, "{text}");
     }
@@ -234,4 +242,22 @@ fn each_key_that_is_wrong_is_said() {
         "key directory `PLACE/open` has mode 0755, which lets others than its owner in: \
          it has to have 0700"
     );
+}
+
+#[test]
+fn a_key_directory_is_this_process_s_own_unless_it_is_said() {
+    let place = Place::new();
+    let exposed = place.0.path().join("exposed");
+    fs::create_dir(&exposed).unwrap();
+    fs::set_permissions(&exposed, fs::Permissions::from_mode(0o777)).unwrap();
+    let written = format!("{KUBECONFIG}key_directory = \"exposed/keys\"\n");
+    assert_eq!(
+        place.bad(&written),
+        "no key is kept where others may write, unless `check_directories = false` says so: \
+         others may write to `PLACE/exposed` (mode 0777): `chmod o-w PLACE/exposed`"
+    );
+    place.good(&format!("{written}check_directories = false\n"));
+    fs::set_permissions(&exposed, fs::Permissions::from_mode(0o755)).unwrap();
+    place.good(&written);
+    place.good(&format!("{written}check_directories = true\n"));
 }

@@ -109,7 +109,8 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|character| {
             let acts = character.is_control()
-                || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+                || matches!(character, '\u{2028}' | '\u{2029}')
+                || nameplate_words::is_unseen(character);
             let escaped = acts.then(|| character.escape_default());
             let plain = (!acts).then_some(character);
             escaped.into_iter().flatten().chain(plain)

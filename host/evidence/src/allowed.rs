@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use crate::api::{is_label, is_object_name};
 use crate::peer_text::PeerText;
+use nameplate_words::is_unseen;
 
 /// Most characters of a namespace: a DNS label (RFC 1123).
 const MAX_NAMESPACE: usize = 63;
@@ -69,7 +70,7 @@ impl FromStr for AllowedServiceAccount {
     /// name of a service account behind it, as Kubernetes admits them.
     fn from_str(text: &str) -> Result<Self, MalformedServiceAccount> {
         let shown = PeerText::new(text);
-        if text.chars().any(|c| c.is_whitespace() || is_unseen(c)) {
+        if text.chars().any(matches_nothing) {
             return Err(MalformedServiceAccount::Blank(shown));
         }
         if text.contains(['*', '?']) {
@@ -102,18 +103,10 @@ impl FromStr for AllowedServiceAccount {
     }
 }
 
-/// Control characters, and invisible ones that change or hide what stands
-/// beside them.
-fn is_unseen(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{ad}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{202a}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-        )
+/// Whether no name of Kubernetes has the character, and nobody sees that it is
+/// there.
+fn matches_nothing(character: char) -> bool {
+    character.is_whitespace() || character.is_control() || is_unseen(character)
 }
 
 impl fmt::Display for AllowedServiceAccount {

@@ -67,7 +67,7 @@ impl DirectoryCheck {
     /// [`DirectoryError`], where it is looked at.
     pub fn of(self, path: &Path) -> Result<(), DirectoryError> {
         match self {
-            Self::On => check(path, rustix::process::geteuid().as_raw()),
+            Self::On => check(path, Some(rustix::process::geteuid().as_raw())),
             Self::Off => Ok(()),
         }
     }
@@ -77,10 +77,19 @@ impl DirectoryCheck {
     /// # Errors
     /// As [`DirectoryCheck::of`].
     pub fn of_parent(self, path: &Path) -> Result<(), DirectoryError> {
-        self.of(match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            Some(_) | None => Path::new("."),
-        })
+        self.of(parent_of(path))
+    }
+
+    /// Whether this process may make the directory at `path`, and keep files in
+    /// it: nobody could put another in its place.
+    ///
+    /// # Errors
+    /// As [`DirectoryCheck::of`].
+    pub fn above(self, path: &Path) -> Result<(), DirectoryError> {
+        match self {
+            Self::On => check(parent_of(path), None),
+            Self::Off => Ok(()),
+        }
     }
 
     /// Opens the file at `path` by `options`, and follows no link there.
@@ -103,8 +112,18 @@ impl DirectoryCheck {
     }
 }
 
-/// Whether `user` alone, or root, may write to the directory at `path`.
-fn check(path: &Path, user: u32) -> Result<(), DirectoryError> {
+/// The directory that `path` is in.
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        Some(_) | None => Path::new("."),
+    }
+}
+
+/// Whether nobody else may take an entry away from the directory at `path`, or
+/// from one above it; and where it is a `user`'s own, whether that user alone, or
+/// root, may write to it.
+fn check(path: &Path, user: Option<u32>) -> Result<(), DirectoryError> {
     let unknown = |path: &Path| {
         let path = path.to_owned();
         |source| DirectoryError::Unknown { path, source }
@@ -112,43 +131,42 @@ fn check(path: &Path, user: u32) -> Result<(), DirectoryError> {
     // Where links on the way lead is the operator's word; the end is looked at.
     let whole = fs::canonicalize(path).map_err(unknown(path))?;
     for directory in whole.ancestors() {
-        let own = directory == whole;
+        let last = directory == whole;
         // The operator finds the directory by the name that it was given.
-        let named = if own { path } else { directory };
+        let named = if last { path } else { directory };
         let found = fs::metadata(directory).map_err(unknown(named))?;
-        judge(&found, own, user, named)?;
+        judge(&found, user.filter(|_| last), named)?;
     }
     Ok(())
 }
 
-/// Judges a directory by who may write to it. The rules for this process's
-/// `own` directory are stricter than for those above it.
-fn judge(found: &Metadata, own: bool, user: u32, path: &Path) -> Result<(), DirectoryError> {
+/// Judges a directory by who may write to it. The rules for a `user`'s own
+/// directory are stricter than for those above it.
+fn judge(found: &Metadata, user: Option<u32>, path: &Path) -> Result<(), DirectoryError> {
     const GROUP_OR_OTHERS: u32 = 0o022;
     const OTHERS: u32 = 0o002;
     const STICKY: u32 = 0o1000;
     let mode = found.mode() & 0o7777;
-    let writable = if own {
-        mode & GROUP_OR_OTHERS != 0
-    } else {
-        mode & OTHERS != 0 && mode & STICKY == 0
+    let (writable, change) = match user {
+        Some(_) => (mode & GROUP_OR_OTHERS != 0, "go-w"),
+        None => (mode & OTHERS != 0 && mode & STICKY == 0, "o-w"),
     };
     if writable {
         return Err(DirectoryError::Writable {
             path: path.to_owned(),
             mode,
-            change: if own { "go-w" } else { "o-w" },
+            change,
         });
     }
     let owner = found.uid();
-    if own && owner != user && owner != 0 {
-        return Err(DirectoryError::Foreign {
+    match user {
+        Some(user) if owner != user && owner != 0 => Err(DirectoryError::Foreign {
             path: path.to_owned(),
             owner,
             user,
-        });
+        }),
+        Some(_) | None => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -205,12 +223,31 @@ mod tests {
     }
 
     #[test]
+    fn one_is_made_where_nobody_can_put_another_in_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let above = dir.path().join("above");
+        let own = above.join("own");
+        fs::create_dir(&above).unwrap();
+        for good in [0o755, 0o775, 0o1777] {
+            chmod(&above, good);
+            DirectoryCheck::On.above(&own).unwrap();
+        }
+        chmod(&above, 0o777);
+        let error = DirectoryCheck::On.above(&own).unwrap_err().to_string();
+        let path = above.display();
+        let expected = format!("others may write to `{path}` (mode 0777): `chmod o-w {path}`");
+        assert_eq!(error, expected);
+        DirectoryCheck::Off.above(&own).unwrap();
+        assert!(!own.exists());
+    }
+
+    #[test]
     fn a_directory_of_another_user_than_this_or_root_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let owner = fs::metadata(dir.path()).unwrap().uid();
-        check(dir.path(), owner).unwrap();
+        check(dir.path(), Some(owner)).unwrap();
         let other = owner + 1;
-        let judged = check(dir.path(), other);
+        let judged = check(dir.path(), Some(other));
         if owner == 0 {
             judged.unwrap();
         } else {
@@ -221,7 +258,7 @@ mod tests {
             assert_eq!(judged.unwrap_err().to_string(), expected);
         }
         // What root has, everybody may keep files in who can.
-        check(Path::new("/"), other).unwrap();
+        check(Path::new("/"), Some(other)).unwrap();
     }
 
     #[test]

@@ -225,7 +225,7 @@ pub(crate) fn one_line(error: &dyn fmt::Display) -> String {
 }
 
 /// Text that a component's author chose, made fit for a log line: control
-/// characters escaped, at most `most` characters.
+/// characters and those that nobody sees escaped, at most `most` characters.
 pub(crate) fn printable(text: &str, most: usize) -> String {
     let mut out = String::new();
     for (count, character) in text.chars().enumerate() {
@@ -233,7 +233,7 @@ pub(crate) fn printable(text: &str, most: usize) -> String {
             out.push('…');
             break;
         }
-        if character.is_control() {
+        if character.is_control() || nameplate_words::is_unseen(character) {
             out.extend(character.escape_default());
         } else {
             out.push(character);
@@ -328,6 +328,10 @@ mod tests {
     #[test]
     fn foreign_text_is_made_fit_for_a_log_line() {
         assert_eq!(printable("a\nb\u{1b}[2J", 32), "a\\nb\\u{1b}[2J");
+        assert_eq!(
+            printable("a\u{202e}b\u{200b}ü", 32),
+            "a\\u{202e}b\\u{200b}ü"
+        );
         assert_eq!(printable("abcdef", 3), "abc…");
         assert_eq!(printable("abc", 3), "abc");
     }

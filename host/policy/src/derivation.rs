@@ -21,8 +21,8 @@ pub struct Denial {
     /// The policy's own code: `a`-`z`, `0`-`9` and `-`, at most 64
     /// characters; `unspecified` where the policy gave anything else.
     pub code: String,
-    /// The policy's sentence for the operator's log, control characters
-    /// escaped, at most 512 characters.
+    /// The policy's sentence for the operator's log, control characters and
+    /// those that nobody sees escaped, at most 512 characters.
     pub detail: String,
 }
 
@@ -41,7 +41,7 @@ pub struct Verdict {
 pub struct SettingProblem {
     /// Where, as a JSON Pointer (RFC 6901) into the settings.
     pub pointer: String,
-    /// What, control characters escaped.
+    /// What, control characters and those that nobody sees escaped.
     pub message: String,
 }
 

@@ -111,7 +111,11 @@ impl NodeAttestor for Attest {
         let client_address = client_address(&request);
         let requests = request.into_inner();
         tokio::spawn(async move {
-            let answer = shared.answer(requests, client_address, &answers).await;
+            let answering = {
+                let (shared, answers) = (Arc::clone(&shared), answers.clone());
+                async move { shared.answer(requests, client_address, &answers).await }
+            };
+            let answer = shared.answered(answering).await;
             // Gone is who does not want the answer any more.
             let _sent = answers.send(answer).await;
         });
@@ -122,6 +126,17 @@ impl NodeAttestor for Attest {
 type Answers = mpsc::Sender<Result<AttestResponse, Status>>;
 
 impl Shared {
+    /// What `answering` comes to. It has a task of its own: a panic anywhere in
+    /// it is a fault that the peer hears of, and no stream that breaks.
+    async fn answered(
+        &self,
+        answering: impl Future<Output = Result<AttestResponse, Status>> + Send + 'static,
+    ) -> Result<AttestResponse, Status> {
+        let started = Instant::now();
+        let answer = tokio::spawn(answering).await;
+        answer.unwrap_or_else(|_panicked| Err(self.panicked(started)))
+    }
+
     async fn answer(
         &self,
         mut requests: Streaming<AttestRequest>,
@@ -218,10 +233,14 @@ impl Shared {
                 work.await
             }
         };
-        result.map_err(|_panicked| {
-            self.measure("fault", "host_panic", started, None);
-            Status::internal("host_panic: the attestor could not decide")
-        })
+        result.map_err(|_panicked| self.panicked(started))
+    }
+
+    /// What a peer is told where this process failed. The panic itself is in the
+    /// log already.
+    fn panicked(&self, started: Instant) -> Status {
+        self.measure("fault", "host_panic", started, None);
+        Status::internal("host_panic: the attestor could not decide")
     }
 
     /// What the peer sends next; `None` when it ends its side instead.
@@ -409,5 +428,33 @@ fn code(error: &AttestError) -> Code {
         Failure::Rejected | Failure::Denied => Code::InvalidArgument,
         Failure::Fault if error.is_transient() => Code::Unavailable,
         Failure::Fault => Code::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nameplate_attestor::evidence::Method;
+    use nameplate_attestor::policy::Sandbox;
+
+    #[tokio::test]
+    async fn a_panic_on_the_way_to_a_place_is_a_fault() {
+        let host = Arc::new(HostServices::new());
+        let metrics = Metrics::to(Arc::clone(&host));
+        let (method, sandbox) = (Method::K8sSat, Sandbox::new().unwrap());
+        let serving = Serving::new(method, "k8s_sat".into(), None, sandbox, metrics.clone());
+        let attest = Attest::new(Arc::new(serving), host, metrics, AttestLimits::default());
+        let said = |status: Status| (status.code(), status.message().to_owned());
+        let panics = attest.shared.answered(async { panic!("in the test") });
+        assert_eq!(
+            said(panics.await.unwrap_err()),
+            (
+                Code::Internal,
+                "host_panic: the attestor could not decide".to_owned()
+            )
+        );
+        let refuses = async { Err(Status::invalid_argument("refused")) };
+        let refused = attest.shared.answered(refuses).await.unwrap_err();
+        assert_eq!(said(refused), (Code::InvalidArgument, "refused".to_owned()));
     }
 }

@@ -1,8 +1,13 @@
-//! How numbers are written in what people read: one way in every message.
+//! How numbers are written in what people read, one way in every message; and
+//! which characters people do not see there.
 //!
 //! Knows nothing of what it writes. Sizes of keys (`2048 bits`) are names, and
 //! are written as everybody writes them; a configuration's own numbers are
 //! written as they can be pasted into it.
+
+mod unseen;
+
+pub use unseen::is_unseen;
 
 use std::fmt;
 

@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 
 const PATH: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
 
-/// A certificate that the cluster's signer made, by a request of an
-/// administrator.
+/// A certificate that the cluster's signer made, by a request.
 #[derive(Debug)]
 pub struct Signed {
     /// The metadata of the request, as the API server has them.
@@ -59,9 +58,27 @@ impl Cluster {
         let _deleted = self.ask("DELETE", &format!("{PATH}/{name}"), &Value::Null);
     }
 
-    /// Lets `signer` sign a certificate of the group of nodes for `common_name`.
+    /// Lets `signer` sign a certificate of the group of nodes for `common_name`,
+    /// by a request of an administrator.
     #[must_use]
     pub fn sign(&self, name: &str, common_name: &str, signer: &str) -> Signed {
+        self.sign_for("admin", name, common_name, signer)
+    }
+
+    /// The same, by a request of whoever has `token`.
+    #[must_use]
+    pub fn sign_by_token(
+        &self,
+        token: &str,
+        name: &str,
+        common_name: &str,
+        signer: &str,
+    ) -> Signed {
+        self.write_user("of-a-token", token);
+        self.sign_for("of-a-token", name, common_name, signer)
+    }
+
+    fn sign_for(&self, user: &str, name: &str, common_name: &str, signer: &str) -> Signed {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
@@ -77,7 +94,7 @@ impl Cluster {
             "spec": {"request": STANDARD.encode(request), "signerName": signer,
                 "usages": ["digital signature", "client auth"]},
         });
-        let _made = self.ask("POST", PATH, &object);
+        let _made = self.ask_as(user, "POST", PATH, &object);
         self.decide(name, "Approved");
         let mut request = Value::Null;
         eventually("the signer signs", || {

@@ -98,7 +98,7 @@ impl Cluster {
         );
         server.ready("the API server is ready", || {
             self.runtime.block_on(async {
-                let Ok(client) = self.client().await else {
+                let Ok(client) = self.client("admin").await else {
                     return false;
                 };
                 let ready = http::Request::get("/readyz").body(Vec::new()).unwrap();
@@ -147,8 +147,9 @@ impl Cluster {
         self.server = None;
     }
 
-    async fn client(&self) -> Result<Client, Box<dyn std::error::Error>> {
-        let kubeconfig = Kubeconfig::read_from(self.work.join("admin.kubeconfig"))?;
+    async fn client(&self, user: &str) -> Result<Client, Box<dyn std::error::Error>> {
+        let file = self.work.join(format!("{user}.kubeconfig"));
+        let kubeconfig = Kubeconfig::read_from(file)?;
         let options = KubeConfigOptions::default();
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
         Ok(Client::try_from(config)?)
@@ -157,6 +158,11 @@ impl Cluster {
     /// Asks as an administrator.
     #[must_use]
     pub fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.ask_as("admin", method, path, body)
+    }
+
+    /// Asks as `user`, of whom there is a kubeconfig.
+    pub(crate) fn ask_as(&self, user: &str, method: &str, path: &str, body: &Value) -> Value {
         let content_type = match method {
             "PATCH" => "application/merge-patch+json",
             _ => "application/json",
@@ -172,8 +178,8 @@ impl Cluster {
             })
             .unwrap();
         self.runtime
-            .block_on(async { self.client().await.unwrap().request(request).await })
-            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+            .block_on(async { self.client(user).await.unwrap().request(request).await })
+            .unwrap_or_else(|error| panic!("{user}: {method} {path}: {error}"))
     }
 
     fn post(&self, path: &str, body: &Value) {
@@ -239,6 +245,11 @@ impl Cluster {
             fs::write(&next, text).unwrap();
             fs::rename(next, self.work.join(name)).unwrap();
         }
+    }
+
+    /// Writes a kubeconfig of `user`, who has this token.
+    pub(crate) fn write_user(&self, user: &str, token: &str) {
+        self.write_kubeconfig(user, &format!("token: {token}"));
     }
 
     fn write_kubeconfig(&self, name: &str, user: &str) {

@@ -538,6 +538,10 @@ fn selectors() -> Vec<Guest> {
         ("answers a selector with a newline", vec!["a:b\nadmin:true"]),
         ("answers a selector with a NUL", vec!["a:b\0"]),
         ("answers a selector with DEL", vec!["a:b\u{7f}"]),
+        (
+            "answers a selector with a right-to-left override",
+            vec!["a:\u{202e}b"],
+        ),
         ("answers a selector with a C1 control", vec!["a:\u{9b}2J"]),
         (
             "answers a selector with a line separator",

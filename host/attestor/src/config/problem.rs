@@ -5,6 +5,7 @@
 //! What a message repeats of the file is escaped here, for every caller.
 
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+use nameplate_words::is_unseen;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -256,14 +257,14 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("`{out}`")
 }
 
-/// `text` without anything that a terminal acts on. A message can hold text
+/// `text` without anything that a terminal acts on or that nobody sees. A message can hold text
 /// of the file, of a key file's parser or of a policy.
 fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_ascii_control() {
             out.extend(character.escape_default());
-        } else if character.is_control() || reorders(character) {
+        } else if character.is_control() || is_unseen(character) {
             out.extend(character.escape_unicode());
         } else {
             out.push(character);
@@ -281,11 +282,6 @@ fn without_c1(text: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(text)
     }
-}
-
-/// Whether a character changes the order in which its neighbours are shown.
-fn reorders(character: char) -> bool {
-    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -3,10 +3,24 @@
 use crate::spiffe_id::SpiffeIdError;
 use nameplate_words::grouped;
 
-/// Foreign text for an error: escaped, and cut where it is long.
-pub(crate) fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
-    if text.chars().nth(64).is_some() {
+/// A path segment for an error: escaped, and cut where it is long.
+pub(super) fn shown(text: &str) -> String {
+    cut(text, 64)
+}
+
+/// The same of a selector, or a value of one, which is compared with another:
+/// whole, as far as SPIRE keeps it, for they may differ in the last character.
+pub(crate) fn shown_whole(text: &str) -> String {
+    cut(text, 256)
+}
+
+fn cut(text: &str, most: usize) -> String {
+    let mut shown: String = text
+        .chars()
+        .take(most)
+        .flat_map(char::escape_debug)
+        .collect();
+    if text.chars().nth(most).is_some() {
         shown.push('…');
     }
     shown
@@ -93,6 +107,15 @@ pub enum AdmitError {
         /// Its position, from 0.
         index: usize,
     },
+    /// A selector with a character that nobody sees, or that turns round what
+    /// stands beside it: it would look like another.
+    #[error("selector {index} contains a character that nobody sees (U+{:04X})", u32::from(*character))]
+    SelectorUnseen {
+        /// Its position, from 0.
+        index: usize,
+        /// The first such character.
+        character: char,
+    },
     /// A selector says a fact, and not the one that was proven.
     #[error("selector {index}, `{selector}`, is not what the evidence proves: {proven}")]
     SelectorFalseFact {
@@ -135,6 +158,7 @@ impl AdmitError {
             Self::EmptySelector { .. } => "selector_empty",
             Self::SelectorTooLong { .. } => "selector_length",
             Self::SelectorControl { .. } => "selector_control",
+            Self::SelectorUnseen { .. } => "selector_unseen",
             Self::SelectorFalseFact { .. } => "selector_false_fact",
             Self::SelectorPattern { .. } => "selector_pattern",
             Self::DuplicateSelector { .. } => "selector_duplicate",

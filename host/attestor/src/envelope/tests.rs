@@ -236,6 +236,19 @@ fn selectors_can_be_matched_and_logged() {
             "selector_control: selector 0 contains a control character"
         );
     }
+    assert!(admit(&envelope, &["a"], &["k:v", "k:שלום", "k:漢字😀"]).is_ok());
+    for (unseen, code) in [
+        ("k:\u{202e}v", "202E"),
+        ("k:v\u{200b}", "200B"),
+        ("\u{2066}k:v", "2066"),
+        ("k:v\u{e0041}", "E0041"),
+        ("k\u{feff}:v", "FEFF"),
+    ] {
+        assert_eq!(
+            refusal(&envelope, &["a"], &["k:v", unseen]),
+            format!("selector_unseen: selector 1 contains a character that nobody sees (U+{code})")
+        );
+    }
     assert_eq!(
         refusal(&envelope, &["a"], &["k:v", "x", "k:v"]),
         "selector_duplicate: selector `k:v` stands there twice"
@@ -325,6 +338,31 @@ fn a_false_fact_cannot_be_said() {
         // The operator's word brings the old rule back.
         assert!(admit(&Envelope::of_the_standard(), &["a"], &[bad]).is_ok());
     }
+}
+
+/// The message is about a difference, which may be the last character.
+#[test]
+fn a_false_fact_is_shown_to_its_end() {
+    let facts = crate::study::samples::certificate();
+    let Subject::Certificate(certificate) = &facts.subject else {
+        panic!("a certificate");
+    };
+    let own = certificate.authorities[0].sha256.clone();
+    let (most, last) = own.split_at(own.len() - 1);
+    let other = format!("{most}{}", if last == "0" { "1" } else { "0" });
+    assert!(own.len() == 64 && own != other);
+    let refused = Envelope::default().admit(
+        &namespace(),
+        &facts,
+        derivation(&["a"], &[&format!("ca_thumbprint:{other}")]),
+    );
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        format!(
+            "selector 0, `ca_thumbprint:{other}`, is not what the evidence proves: \
+             `ca_thumbprint` is `{own}`"
+        )
+    );
 }
 
 #[test]

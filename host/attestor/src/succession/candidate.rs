@@ -84,9 +84,12 @@ impl Succession {
         let mut noted = Vec::new();
         let candidate = |namings: Namings, instead, noted| -> Result<Candidate, Rejection> {
             let mut generation = Generation::trusting(config, attestor, namings);
-            let holders = &mut self.history().holders;
-            generation.collisions = collisions(&swaps, self.directory.as_ref(), holders)
-                .map_err(|error| of_state(config, &error))?;
+            let found = {
+                // For no longer: a shadow is compiled below, and a log's end read.
+                let mut history = self.history();
+                collisions(&swaps, self.directory.as_ref(), &mut history.holders)
+            };
+            generation.collisions = found.map_err(|error| of_state(config, &error))?;
             let (shadow, mut warnings) =
                 shadow(&swaps, sandbox, &generation, Some(&current.generation));
             warnings.extend::<Vec<String>>(noted);

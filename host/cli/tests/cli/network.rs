@@ -174,7 +174,7 @@ fn that_nobody_is_asked_is_said() {
     assert_eq!(
         run.exits(1).stderr,
         "note: with `--timeout 0` no API server and nobody who publishes keys is asked\n\
-         evidence rejected: no verdict on a token for cluster `production`: the token review failed: no answer in time\n  \
+         evidence cannot be verified: no verdict on a token for cluster `production`: the token review failed: no answer in time\n  \
          check    api_out_of_time\n  \
          cluster  production\n  \
          whose    nobody's yet: no answer came in the time that there was for it\n"

@@ -52,6 +52,50 @@ impl TestServer {
     }
 
     fn serve(answer: impl Fn(&str, &str, usize) -> Answer + Send + Sync + 'static) -> Self {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let listening = Listening::on_loopback();
+        let server = Self {
+            url: listening.url.clone(),
+            ca_pem: listening.ca_pem.clone(),
+            requests: Arc::clone(&requests),
+        };
+        let url = listening.url.clone();
+        listening.meet(move |tcp, config| {
+            let mut stream = encrypted(tcp, config);
+            // A peer that trusts another CA sends no request.
+            if let Some(request) = read(&mut stream) {
+                let count = requests.fetch_add(1, Ordering::SeqCst) + 1;
+                write(&mut stream, &answer(&request, &url, count));
+            }
+        });
+        server
+    }
+
+    pub(super) fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    pub(super) fn ca_pem(&self) -> String {
+        self.ca_pem.clone()
+    }
+
+    pub(super) fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+pub(super) type Tls = StreamOwned<ServerConnection, TcpStream>;
+
+/// A socket on loopback, and a certificate for it of a CA of its own.
+pub(super) struct Listening {
+    pub(super) url: String,
+    pub(super) ca_pem: String,
+    listener: TcpListener,
+    config: Arc<ServerConfig>,
+}
+
+impl Listening {
+    pub(super) fn on_loopback() -> Self {
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
@@ -72,51 +116,33 @@ impl TestServer {
             PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
         )
         .unwrap();
-        let config = Arc::new(config);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap());
-        let requests = Arc::new(AtomicUsize::new(0));
-        let server = Self {
-            url: url.clone(),
+        Self {
+            url: format!("https://{}", listener.local_addr().unwrap()),
             ca_pem: ca.pem(),
-            requests: Arc::clone(&requests),
-        };
-        let answer = Arc::new(answer);
+            listener,
+            config: Arc::new(config),
+        }
+    }
+
+    /// Meets each connection on a thread of its own, until the process ends.
+    pub(super) fn meet(self, meet: impl Fn(TcpStream, Arc<ServerConfig>) + Send + Sync + 'static) {
+        let meet = Arc::new(meet);
         thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (config, answer) = (Arc::clone(&config), Arc::clone(&answer));
-                let (url, requests) = (url.clone(), Arc::clone(&requests));
-                thread::spawn(move || {
-                    let tls = ServerConnection::new(config).unwrap();
-                    let mut stream = StreamOwned::new(tls, stream);
-                    // A peer that trusts another CA sends no request.
-                    if let Some(request) = read(&mut stream) {
-                        let count = requests.fetch_add(1, Ordering::SeqCst) + 1;
-                        write(&mut stream, &answer(&request, &url, count));
-                    }
-                });
+            for stream in self.listener.incoming().flatten() {
+                let (meet, config) = (Arc::clone(&meet), Arc::clone(&self.config));
+                thread::spawn(move || meet(stream, config));
             }
         });
-        server
-    }
-
-    pub(super) fn url(&self) -> String {
-        self.url.clone()
-    }
-
-    pub(super) fn ca_pem(&self) -> String {
-        self.ca_pem.clone()
-    }
-
-    pub(super) fn requests(&self) -> usize {
-        self.requests.load(Ordering::SeqCst)
     }
 }
 
-type Tls = StreamOwned<ServerConnection, TcpStream>;
+pub(super) fn encrypted(tcp: TcpStream, config: Arc<ServerConfig>) -> Tls {
+    StreamOwned::new(ServerConnection::new(config).unwrap(), tcp)
+}
 
-/// Head and body of a request.
-fn read(stream: &mut Tls) -> Option<String> {
+/// Head and body of a request; none where none came.
+pub(super) fn read(stream: &mut Tls) -> Option<String> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     loop {

@@ -34,7 +34,7 @@ const SEGMENTS: [(&str, &str); 22] = [
 ];
 
 /// Selectors that are none, and why.
-const SELECTORS: [(&str, &str, &str); 7] = [
+const SELECTORS: [(&str, &str, &str); 9] = [
     ("an empty selector", "", "selector_empty"),
     (
         "a selector of two lines",
@@ -52,6 +52,16 @@ const SELECTORS: [(&str, &str, &str); 7] = [
         "a selector with a line separator",
         "a\u{2028}b",
         "selector_control",
+    ),
+    (
+        "a selector with a right-to-left override",
+        "a:\u{202e}b",
+        "selector_unseen",
+    ),
+    (
+        "a selector with a zero-width space",
+        "a:b\u{200b}",
+        "selector_unseen",
     ),
     (
         "a selector with a terminal command",

@@ -4,7 +4,7 @@
 use crate::Subject;
 use crate::run::Run;
 use nameplate_peers::Agent;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 
 /// Writes the configuration of an attestor of `method`, with `keys`.
@@ -84,45 +84,62 @@ pub(crate) fn ask_about_tokens(run: &mut Run, subject: &Subject, stock: &Agent) 
     }
 }
 
-/// A certificate that the cluster's signer made, by its request.
-pub(crate) fn ask_about_certificates(run: &mut Run) {
+/// A certificate that the cluster's signer made, by its request: of a pod, which
+/// is on a node, and of an administrator, who is on none.
+pub(crate) fn ask_about_certificates(run: &mut Run, subject: &Subject) {
     const KUBELET: &str = "kubernetes.io/kube-apiserver-client-kubelet";
+    const NODE: &str = "system:node:node-1";
     eprintln!("- the commands ask the API server about a certificate");
     let place = run.at().display().to_string();
-    let signed = run
-        .cluster
-        .sign("of-a-command", "system:node:node-1", KUBELET);
-    let key = signed.key.serialize_pem();
-    let _kept = run.secret(key.lines().nth(1).unwrap().to_owned());
-    fs::write(run.at().join("commands.crt"), &signed.certificate).unwrap();
-    fs::write(run.at().join("commands.key"), key).unwrap();
+    let token = run.cluster.token(
+        "spire-agent",
+        &json!({"expirationSeconds": 600, "boundObjectRef":
+            {"apiVersion": "v1", "kind": "Pod", "name": "agent-1", "uid": subject.uid}}),
+    );
+    let token = run.secret(token);
+    let of_pod = run.cluster.sign_by_token(&token, "of-a-pod", NODE, KUBELET);
+    let of_administrator = run.cluster.sign("of-an-administrator", NODE, KUBELET);
+    for (name, signed) in [("pod", of_pod), ("administrator", of_administrator)] {
+        let key = signed.key.serialize_pem();
+        let _kept = run.secret(key.lines().nth(1).unwrap().to_owned());
+        fs::write(run.at().join(format!("{name}.crt")), &signed.certificate).unwrap();
+        fs::write(run.at().join(format!("{name}.key")), key).unwrap();
+    }
     let server = format!(
         "cluster = \"demo\"\nca_bundle_path = \"{place}/ca.crt\"\n\
          kube_config_file = \"{place}/reviewer.kubeconfig\""
     );
     configure(run, "k8s", &server);
-    let attest = "attest CONFIG --certificate commands.crt --key commands.key";
-    // An administrator asked for it, who is on no node.
-    let (good, answer) = asked(run, &format!("{attest} --request of-a-command"));
-    assert!(!good, "{answer}");
-    assert_eq!(answer["error"]["reason"], "requester_node_unproven");
-    let allowed = format!("{server}\nallow_requester_without_node = true");
-    configure(run, "k8s", &allowed);
-    let (good, answer) = asked(run, &format!("{attest} --request of-a-command"));
+    let attest = |name: &str| format!("attest CONFIG --certificate {name}.crt --key {name}.key");
+    let of_pod = format!("{} --request of-a-pod", attest("pod"));
+    let (good, answer) = asked(run, &of_pod);
     assert!(good, "{answer}");
     let id = "spiffe://example.org/spire/agent/k8s/system/node/node-1";
     assert_eq!(answer["spiffe_id"], id);
-    let explain = "policy explain builtin:subject --evidence commands.crt --key commands.key \
-                   CONFIG --request of-a-command";
+    let explain = "policy explain builtin:subject --evidence pod.crt --key pod.key CONFIG \
+                   --request of-a-pod";
     let (good, answer) = asked(run, explain);
     assert!(good, "{answer}");
-    for (more, reason) in [
-        ("--request of-nobody", "request_gone"),
-        ("--request of-a-command --timeout 0", "api_out_of_time"),
+    let administrators = format!("{} --request of-an-administrator", attest("administrator"));
+    for (line, reason) in [
+        (
+            format!("{} --request of-nobody", attest("pod")),
+            "request_gone",
+        ),
+        (format!("{of_pod} --timeout 0"), "api_out_of_time"),
+        (administrators.clone(), "requester_node_unproven"),
     ] {
-        let (good, answer) = asked(run, &format!("{attest} {more}"));
+        let (good, answer) = asked(run, &line);
         assert!(!good, "{answer}");
         assert_eq!(answer["error"]["reason"], reason);
     }
-    run.cluster.delete_request("of-a-command");
+    let allowed = format!("{server}\nallow_requester_without_node = true");
+    configure(run, "k8s", &allowed);
+    for line in [&administrators, &of_pod] {
+        let (good, answer) = asked(run, line);
+        assert!(good, "{answer}");
+        assert_eq!(answer["spiffe_id"], id);
+    }
+    run.cluster.delete_request("of-a-pod");
+    run.cluster.delete_request("of-an-administrator");
 }

@@ -71,7 +71,7 @@ fn in_a_real_spire() {
     requests::are_approved_and_denied(&mut run, &subject);
     requests::are_kept_and_renewed(&mut run, &subject);
     requests::are_refused_by_what_the_api_server_knows(&mut run);
-    commands::ask_about_certificates(&mut run);
+    commands::ask_about_certificates(&mut run, &subject);
     configuration::is_validated(&run, &subject);
     swaps::of_the_policy(&mut run, &subject);
     swaps::while_agents_attest_again(&mut run, &subject);

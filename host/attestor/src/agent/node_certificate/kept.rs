@@ -1,12 +1,13 @@
 //! Key and certificate of a node, kept in a directory until they are renewed.
 //!
 //! One file holds both, and the name of the request, so that none of them is
-//! ever another's. The directory has to be its owner's alone.
+//! ever another's. The directory has to be this process's own: who may write
+//! there, or put another in its place, chooses with which key a node attests.
 
 use super::NodeCertificate;
 use nameplate_evidence::MAX_KEY_FILE_BYTES;
 use nameplate_evidence::certificates::{Prover, ProverError};
-use nameplate_files::{FileError, ReplaceError};
+use nameplate_files::{DirectoryCheck, DirectoryError, FileError, ReplaceError};
 use nameplate_kubernetes::Requested;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -21,6 +22,8 @@ pub struct KeyDirectory {
     path: PathBuf,
     /// The attestor's name: others may share the directory.
     name: String,
+    /// Whether nobody else may write to it.
+    check: DirectoryCheck,
 }
 
 /// Why a key cannot be kept. Names paths, and nothing of what is in a file.
@@ -45,6 +48,9 @@ pub enum KeyDirectoryError {
         /// Its permissions.
         mode: u32,
     },
+    /// Others may write to it, or put another in its place.
+    #[error("no key is kept where others may write, unless `check_directories = false` says so")]
+    Exposed(#[from] DirectoryError),
     /// The file is there and cannot be read.
     #[error("kept key cannot be read")]
     Unreadable(#[from] FileError),
@@ -74,6 +80,7 @@ impl KeyDirectoryError {
             Self::Malformed { .. } | Self::Unfit { .. } => true,
             Self::Unusable { .. }
             | Self::Open { .. }
+            | Self::Exposed(_)
             | Self::Unreadable(_)
             | Self::Unwritable(_) => false,
         }
@@ -140,21 +147,28 @@ impl Kept {
 }
 
 impl KeyDirectory {
-    /// The directory at `path`, for the attestor `name`. It is made when a key
-    /// is first kept.
+    /// The directory at `path`, for the attestor `name`, which is this process's
+    /// own by `check`. It is made when a key is first kept.
     ///
     /// # Errors
     /// [`KeyDirectoryError`] when it cannot be used.
-    pub fn new(path: PathBuf, name: &str) -> Result<Self, KeyDirectoryError> {
+    pub fn new(
+        path: PathBuf,
+        name: &str,
+        check: DirectoryCheck,
+    ) -> Result<Self, KeyDirectoryError> {
         let directory = Self {
             path,
             name: name.to_owned(),
+            check,
         };
         // A path of one part has an empty parent: where the process is.
         let parent = directory.path.parent();
         let makeable = parent.is_some_and(|parent| parent == Path::new("") || parent.is_dir());
         if directory.path.exists() || !makeable {
             directory.check()?;
+        } else {
+            check.above(&directory.path)?;
         }
         Ok(directory)
     }
@@ -169,7 +183,7 @@ impl KeyDirectory {
         self.path.join(format!("{}.json", self.name))
     }
 
-    /// It is there, and its owner's alone.
+    /// It is there, its owner's alone, and this process's own.
     fn check(&self) -> Result<(), KeyDirectoryError> {
         let unusable = |source| self.unusable(source);
         let metadata = fs::metadata(&self.path).map_err(unusable)?;
@@ -183,7 +197,7 @@ impl KeyDirectory {
                 mode,
             });
         }
-        Ok(())
+        Ok(self.check.of(&self.path)?)
     }
 
     fn unusable(&self, source: io::Error) -> KeyDirectoryError {

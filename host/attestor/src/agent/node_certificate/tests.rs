@@ -4,6 +4,7 @@
 use super::*;
 use crate::chain;
 use crate::{SvidEndpoint, SvidError, SvidSource};
+use nameplate_files::DirectoryCheck;
 use nameplate_kubernetes::Verdict;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256,
@@ -198,7 +199,8 @@ impl Node {
     fn keeping() -> Self {
         let mut node = Self::new(Does::Signs);
         let path = node.place.path().join("keys");
-        node.certificate.directory = Some(KeyDirectory::new(path, "k8s").unwrap());
+        node.certificate.directory =
+            Some(KeyDirectory::new(path, "k8s", DirectoryCheck::On).unwrap());
         node
     }
 
@@ -398,15 +400,61 @@ fn a_directory_that_others_may_look_into_is_refused() {
         directory.display()
     );
     assert_eq!(node.refused(0), text);
-    let error = KeyDirectory::new(directory.clone(), "k8s").unwrap_err();
+    let error = KeyDirectory::new(directory.clone(), "k8s", DirectoryCheck::On).unwrap_err();
     assert_eq!(error.to_string(), text);
     let missing = node.place.path().join("no/keys");
-    let error = KeyDirectory::new(missing, "k8s").unwrap_err();
+    let error = KeyDirectory::new(missing, "k8s", DirectoryCheck::On).unwrap_err();
     assert!(chain(&error).ends_with("No such file or directory (os error 2)"));
-    let file = KeyDirectory::new(node.kept(), "k8s").unwrap_err();
+    let file = KeyDirectory::new(node.kept(), "k8s", DirectoryCheck::On).unwrap_err();
     assert!(
         chain(&file).ends_with("not a directory"),
         "{}",
         chain(&file)
     );
+}
+
+#[test]
+fn a_directory_that_another_can_take_the_place_of_is_refused() {
+    let node = Node::keeping();
+    let (first, _) = node.sent(0);
+    let directory = node.kept().parent().unwrap().to_owned();
+    let above = node.place.path();
+    let chmod = |mode| fs::set_permissions(above, PermissionsExt::from_mode(mode)).unwrap();
+    chmod(0o777);
+    let real = fs::canonicalize(above).unwrap();
+    let text = format!(
+        "no key is kept where others may write, unless `check_directories = false` says so: \
+         others may write to `{}` (mode 0777): `chmod o-w {}`",
+        real.display(),
+        real.display()
+    );
+    // Where it is there, and where it is not yet.
+    let of = |path: &std::path::Path, check| KeyDirectory::new(path.to_owned(), "k8s", check);
+    let not_yet = above.join("others");
+    for path in [&directory, &not_yet] {
+        let error = of(path, DirectoryCheck::On).unwrap_err();
+        assert_eq!(
+            chain(&error).replace(&*above.to_string_lossy(), &real.to_string_lossy()),
+            text
+        );
+        of(path, DirectoryCheck::Off).unwrap();
+    }
+    // Nor is a key read there that was kept before.
+    assert_eq!(chain(&node.attest(0).unwrap_err()), text);
+    for good in [0o1777, 0o755] {
+        chmod(good);
+        of(&directory, DirectoryCheck::On).unwrap();
+        assert_eq!(node.sent(0).0, first);
+    }
+}
+
+#[test]
+fn the_operator_may_answer_for_the_directory() {
+    let mut node = Node::keeping();
+    let path = node.place.path().join("keys");
+    let unlooked = KeyDirectory::new(path, "k8s", DirectoryCheck::Off).unwrap();
+    node.certificate.directory = Some(unlooked);
+    fs::set_permissions(node.place.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    let first = node.sent(0);
+    assert_eq!(node.sent(0), first);
 }

@@ -112,7 +112,8 @@ pub(super) fn attestor(
             ),
         };
         let mut decision_log = decision_log::decision_log(table);
-        let check = directory_check(table, swaps.state.is_some() || decision_log.is_some());
+        let kept = swaps.state.is_some() || decision_log.is_some();
+        let check = directory_check(table, kept, "`state_directory` or `decision_log`");
         swaps.directory_check = check;
         if let Some(log) = &mut decision_log {
             log.options.directory_check = check;
@@ -204,14 +205,18 @@ fn one_time_tokens(table: &mut TableReader<'_, '_>, method: TokenMethod) -> bool
     once.value
 }
 
-/// Whether directories in which something is `kept` are checked for other
-/// writers.
-fn directory_check(table: &mut TableReader<'_, '_>, kept: bool) -> DirectoryCheck {
+/// Whether directories in which something is `kept`, by one of these `keys`, are
+/// checked for other writers.
+pub(super) fn directory_check(
+    table: &mut TableReader<'_, '_>,
+    kept: bool,
+    keys: &str,
+) -> DirectoryCheck {
     let Some(check) = table.boolean("check_directories") else {
         return DirectoryCheck::On;
     };
     if !kept {
-        let text = "`check_directories` without `state_directory` or `decision_log` says nothing";
+        let text = format!("`check_directories` without {keys} says nothing");
         table.note(Problem::error(check.span, text));
     }
     if check.value {

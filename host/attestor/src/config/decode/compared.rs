@@ -5,6 +5,7 @@
 
 use super::table::{Field, TableReader};
 use crate::config::problem::{Problem, quoted};
+use nameplate_words::is_unseen;
 
 /// Most characters of a label key's name, and of its prefix (Kubernetes,
 /// "Labels and Selectors").
@@ -46,11 +47,7 @@ fn what_is_wrong(character: char) -> Option<&'static str> {
         '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => Some("a line break"),
         character if character.is_whitespace() => Some("a blank"),
         character if character.is_control() => Some("a control character"),
-        '\u{ad}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' => Some("a character that nobody sees"),
+        character if is_unseen(character) => Some("a character that nobody sees"),
         _ => None,
     }
 }
@@ -124,6 +121,7 @@ mod tests {
             ("a\u{7f}", "a control character"),
             ("\u{feff}a", "a character that nobody sees (U+FEFF)"),
             ("a\u{200b}", "a character that nobody sees (U+200B)"),
+            ("a\u{61c}", "a character that nobody sees (U+061C)"),
         ] {
             assert_eq!(unmatchable(bad).as_deref(), Some(what), "{bad:?}");
         }

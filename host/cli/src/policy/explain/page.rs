@@ -6,6 +6,7 @@
 use super::{Document, words};
 use nameplate_attestor::cases::Outcome;
 use nameplate_attestor::study::{Effects, Explanation, Influence, Part, Tried};
+use nameplate_words::is_unseen;
 use std::fmt::{self, Write as _};
 
 /// The whole page.
@@ -194,7 +195,7 @@ fn escaped(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            c if c.is_control() => out.extend(c.escape_default()),
+            c if c.is_control() || is_unseen(c) => out.extend(c.escape_default()),
             c => out.push(c),
         }
     }
@@ -212,5 +213,6 @@ mod tests {
             "&lt;script a=&quot;b&quot; c=&#39;d&#39;&gt;&amp;\\u{1b}"
         );
         assert_eq!(escaped("plain ü"), "plain ü");
+        assert_eq!(escaped("a\u{202e}b\u{200b}"), "a\\u{202e}b\\u{200b}");
     }
 }

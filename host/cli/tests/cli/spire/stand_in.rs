@@ -1,12 +1,11 @@
 //! Stands in for an API server that does not do its work, over TLS. What real
 //! ones answer is asked of one in the end-to-end suite.
 
+use crate::server::{Listening, encrypted, read};
 use crate::support::Place;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use rustls::ServerConfig;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -37,13 +36,9 @@ pub(super) struct StandIn {
 impl StandIn {
     /// One that begins in this manner, and a kubeconfig for it in `place`.
     pub(super) fn start(place: &Place, manner: Manner) -> Self {
-        let mut ca = CertificateParams::default();
-        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
-        let config = Arc::new(config(&ca));
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap());
-        place.write("api-ca.crt", &ca.pem());
+        let listening = Listening::on_loopback();
+        let url = &listening.url;
+        place.write("api-ca.crt", &listening.ca_pem);
         place.write(
             "kubeconfig",
             &format!(
@@ -56,12 +51,10 @@ impl StandIn {
         let manner = Arc::new(Mutex::new(manner));
         let (count, asked) = watch::channel(0);
         let now = Arc::clone(&manner);
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (config, manner) = (Arc::clone(&config), *now.lock().unwrap());
-                count.send_modify(|asked| *asked += 1);
-                thread::spawn(move || meet(stream, config, manner));
-            }
+        listening.meet(move |stream, config| {
+            let manner = *now.lock().unwrap();
+            count.send_modify(|asked| *asked += 1);
+            meet(stream, config, manner);
         });
         Self { manner, asked }
     }
@@ -84,24 +77,6 @@ impl StandIn {
     }
 }
 
-fn config(ca: &CertifiedIssuer<'_, KeyPair>) -> ServerConfig {
-    let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()])
-        .unwrap()
-        .signed_by(&key, ca)
-        .unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![leaf.der().clone()],
-            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        )
-        .unwrap()
-}
-
 /// The client may be gone at any time.
 fn meet(tcp: TcpStream, config: Arc<ServerConfig>, manner: Manner) {
     if manner == Manner::Resetting {
@@ -109,9 +84,8 @@ fn meet(tcp: TcpStream, config: Arc<ServerConfig>, manner: Manner) {
         let _something = tcp.peek(&mut [0]);
         return;
     }
-    let tls = ServerConnection::new(config).unwrap();
-    let mut stream = StreamOwned::new(tls, tcp);
-    if !request(&mut stream) {
+    let mut stream = encrypted(tcp, config);
+    if read(&mut stream).is_none() {
         return;
     }
     let answer = |status: &str, body: &str| {
@@ -139,26 +113,4 @@ fn meet(tcp: TcpStream, config: Arc<ServerConfig>, manner: Manner) {
     let _sent = stream
         .write_all(answer.as_bytes())
         .and_then(|()| stream.flush());
-}
-
-/// Reads head and body of a request; false where none came.
-fn request(stream: &mut StreamOwned<ServerConnection, TcpStream>) -> bool {
-    let mut bytes = Vec::new();
-    let mut chunk = [0; 4096];
-    while let Ok(read @ 1..) = stream.read(&mut chunk) {
-        bytes.extend_from_slice(&chunk[..read]);
-        let text = String::from_utf8_lossy(&bytes);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
-            continue;
-        };
-        let length = head
-            .lines()
-            .filter_map(|line| line.split_once(':'))
-            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-            .map_or(0, |(_, length)| length.trim().parse().unwrap());
-        if body.len() >= length {
-            return true;
-        }
-    }
-    false
 }

@@ -1,6 +1,7 @@
 //! The agent's keys of `k8s`: whom a node asks for its certificate, as whom,
 //! and for how long.
 
+use super::super::attestor::directory_check;
 use super::super::certificates::{kubeconfig_key, signer};
 use super::super::table::TableReader;
 use crate::agent::{KeyDirectory, NodeCertificate};
@@ -172,12 +173,14 @@ fn directory(
     attestor: &str,
     base: &Path,
 ) -> Option<Option<KeyDirectory>> {
-    if !table.has("key_directory") {
+    let kept = table.has("key_directory");
+    let check = directory_check(table, kept, "`key_directory`");
+    if !kept {
         return Some(None);
     }
     let path = table.string("key_directory")?;
     let at: PathBuf = base.join(path.value);
-    match KeyDirectory::new(at, attestor) {
+    match KeyDirectory::new(at, attestor, check) {
         Ok(directory) => Some(Some(directory)),
         Err(error) => {
             table.note(Problem::error(path.span, chain(&error)));
