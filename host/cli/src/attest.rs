@@ -4,6 +4,7 @@
 //! came of it. It is asked beside a server, so nothing is recorded, unless
 //! `--record` says that this is the process that decides.
 
+use crate::changes::SaidChanges;
 use crate::failure::Failure;
 use crate::input;
 use crate::patience::Asking;
@@ -133,12 +134,14 @@ impl Given<'_> {
 /// # Errors
 /// Why there is no identity.
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
-    let open = if arguments.record {
-        Attestors::open
+    let sandbox = Sandbox::new()?;
+    let attestors = if arguments.record {
+        let now = SystemTime::now();
+        Attestors::open_observed(&arguments.config, sandbox, Arc::new(SaidChanges), now)
     } else {
-        Attestors::open_unrecorded
+        Attestors::open_unrecorded(&arguments.config, sandbox)
     };
-    let attestors = open(&arguments.config, Sandbox::new()?).map_err(Failure::Config)?;
+    let attestors = attestors.map_err(Failure::Config)?;
     warn(&attestors);
     let (name, attestor) = chosen(&attestors, arguments.attestor.as_deref())?;
     let left_out = if arguments.record {

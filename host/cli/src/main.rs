@@ -5,6 +5,7 @@
 //! hold is checked by the libraries underneath.
 
 mod attest;
+mod changes;
 mod cli;
 mod completions;
 mod config;

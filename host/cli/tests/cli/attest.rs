@@ -454,6 +454,49 @@ fn what_a_server_would_record_or_keep_is_said_to_be_left_out() {
 }
 
 #[test]
+fn a_naming_that_the_gate_refuses_does_not_serve_in_silence() {
+    let place = Place::new();
+    let configure = |policy: &str| {
+        place.configure(&format!(
+            "policy = {policy}\n\
+             decision_log = {{ directory = \"log\" }}\n\
+             gate = {{ against = \"log\", max_changed = 0 }}"
+        ));
+        let text = place.read("nameplate.toml");
+        place.write(
+            "nameplate.toml",
+            &format!("state_directory = \"state\"\n{text}"),
+        );
+    };
+    let attest = || {
+        place
+            .attest("--cluster production --token token --record")
+            .exits(0)
+    };
+    configure("{ source = \"builtin:node\" }");
+    let run = attest();
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), (IDENTITY, ""));
+
+    let other = "{ source = \"builtin:template\", settings = { path = [\"{cluster}\", \"one\"] } }";
+    configure(other);
+    let run = attest();
+    assert_eq!(run.stdout, IDENTITY);
+    let selectors = "[cluster:production, agent_ns:spire, agent_sa:spire-agent, \
+         agent_pod_name:agent-x7k2p, agent_pod_uid:pod-uid, agent_node_name:worker-1, \
+         agent_node_uid:node-uid]";
+    let id = "spiffe://example.org/spire/agent/k8s_sat/production";
+    assert_eq!(
+        run.stderr,
+        format!(
+            "warning: attestor `k8s_sat`: the last good naming serves, not what is configured: \
+             nameplate.toml:5:21: error: the gate: 1 subject is named otherwise or for the first \
+             time, at most 0 may (`max_changed`); the first: `{id}/node-uid` {selectors} becomes \
+             `{id}/one` {selectors}\n"
+        )
+    );
+}
+
+#[test]
 fn a_second_subject_of_one_name_is_refused_where_it_is_recorded() {
     let place = Place::new();
     place.configure(
