@@ -465,7 +465,7 @@ impl<'a> Item<'a> {
     fn given_away(self) -> Self {
         let component = match self.component {
             Origin::Given => Origin::Elsewhere,
-            other => other,
+            other @ (Origin::Elsewhere | Origin::Here(_)) => other,
         };
         Self { component, ..self }
     }
