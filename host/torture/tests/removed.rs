@@ -68,6 +68,14 @@ static ALONE: Mutex<()> = Mutex::new(());
 
 /// Attacks `text`, as far as `filter` goes.
 fn attacked(text: &str, filter: &str) -> Report {
+    let report = attacked_beside_anybody(text, filter);
+    assert_eq!(report.neighbour.changed, 0);
+    report
+}
+
+/// The same, whatever becomes of the neighbour: under a deadline of a tick it is
+/// refused now and then where the machine is busy with other things.
+fn attacked_beside_anybody(text: &str, filter: &str) -> Report {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
@@ -79,9 +87,7 @@ fn attacked(text: &str, filter: &str) -> Report {
         .unwrap_or_else(|problems| panic!("{}", problems.render(false)));
     let mut torture = Torture::new(Some(&config), SystemTime::now()).unwrap();
     torture.retain(filter);
-    let report = torture.run(|_| {}).unwrap();
-    assert_eq!(report.neighbour.changed, 0);
-    report
+    torture.run(|_| {}).unwrap()
 }
 
 /// What works, or is not asked for; without the sizes, which follow the limits.
@@ -491,6 +497,10 @@ fn what_is_unusual_is_no_mistake() {
             ..TOKENS
         }
         .text();
+        let attacked = match limits {
+            "deadline = \"1ms\"" => attacked_beside_anybody,
+            _ => attacked,
+        };
         for filter in ["limit", "envelope"] {
             let works = attacked(&text, filter);
             let works: Vec<_> = works.of(Verdict::Works).map(|row| &row.detail).collect();
